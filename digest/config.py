@@ -1,0 +1,429 @@
+"""Every setting, read once and whole: config.toml, then the environment, then secrets from files."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+import typing
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+
+from digest.domain.addresses import Address
+from digest.domain.newsletters import Approval, Newsletter, Published, Selection, TooFew
+from digest.domain.periods import Schedule
+from digest.domain.subscribers import ConfirmationLimits
+from digest.errors import ConfigurationError, InvalidAddress
+
+ENV_PREFIX = "DIGEST_"
+_NOT_SETTINGS = {"DIGEST_CONFIG"}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        if match := _DURATION.fullmatch(value.strip()):
+            return timedelta(**{_UNITS[match[2]]: float(match[1])})
+        raise ValueError("write a number and a unit: 30s, 15m, 12h, 3d or 2w")
+    return value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write a full web address, such as https://news.example.com")
+    return value.rstrip("/")
+
+
+def _mailbox(value: str) -> str:
+    """`Name <address>` or an address."""
+    _, address = split_mailbox(value)
+    try:
+        Address.parse(address)
+    except InvalidAddress as error:
+        raise ValueError(f"{error.reason}; a name may stand before it: The Recap <recap@example.com>") from None
+    if "\r" in value or "\n" in value:
+        raise ValueError("it must be one line")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("write the name of a time zone, such as Europe/Warsaw") from None
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
+Mailbox = Annotated[str, BeforeValidator(lambda v: _mailbox(v) if isinstance(v, str) else v)]
+Zone = Annotated[str, BeforeValidator(lambda v: _zone(v) if isinstance(v, str) else v)]
+
+
+def split_mailbox(text: str) -> tuple[str, str]:
+    """`The Recap <recap@example.com>` as (name, address); the name may be empty."""
+    match = re.fullmatch(r"\s*(?:(.*?)\s*<([^<>]+)>|([^<>]+))\s*", text)
+    if match is None:
+        return "", text
+    return (match[1] or "").strip('" '), match[2] or match[3].strip()
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Site(_Section):
+    """The publisher's site."""
+
+    name: str = Field(min_length=1)
+    url: WebAddress
+    language: Literal["en", "pl", "uk"] = "en"
+    timezone: Zone = "UTC"
+    postal_address: str = ""
+
+
+class Web(_Section):
+    """The public pages. Links in mails are made from `base_url` only."""
+
+    base_url: WebAddress
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    secret: SecretStr
+    trusted_proxies: tuple[str, ...] = ()
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 32:
+            raise ValueError("the secret must have at least 32 characters; `digest init` makes one")
+        return value
+
+
+class Database(_Section):
+    """Where the state is kept."""
+
+    url: str = "sqlite:///digest.db"
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("write sqlite:///digest.db or postgresql+psycopg://user:password@host/database")
+        return value
+
+
+class Smtp(_Section):
+    """The mail server or provider the mail leaves through."""
+
+    host: str = "localhost"
+    port: int = Field(0, ge=0, le=65535)  # 0: the usual port of `security`
+    security: Literal["", "starttls", "tls", "none"] = ""  # empty: starttls, or none on this machine
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    connections: int = Field(10, ge=1, le=200)
+    ca_file: str = ""
+    connect_timeout: Duration = timedelta(seconds=30)
+    command_timeout: Duration = timedelta(minutes=5)
+    data_timeout: Duration = timedelta(minutes=10)
+    local_hostname: str = ""
+
+    @field_validator("password")
+    @classmethod
+    def _with_a_name(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("username") and not value.get_secret_value():
+            raise ValueError("username is set but the password is missing: set DIGEST_SMTP__PASSWORD or password_file")
+        return value
+
+    @property
+    def effective_security(self) -> str:
+        """What `security` means for this host."""
+        return self.security or ("none" if is_loopback(self.host) else "starttls")
+
+    @property
+    def effective_port(self) -> int:
+        """The port to connect to."""
+        return self.port or {"starttls": 587, "tls": 465, "none": 25}[self.effective_security]
+
+
+class Mail(_Section):
+    """Who the mail is from and where answers and bounces go."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
+
+    from_: Mailbox = Field(alias="from")
+    confirmation_from: Mailbox | None = None
+    reply_to: Mailbox | None = None
+    bounce_address: Mailbox | None = None
+
+
+class Desk(_Section):
+    """The editors. Each address hears of drafts, holds and troubles."""
+
+    addresses: tuple[Mailbox, ...] = ()
+
+
+class Collecting(_Section):
+    """How often the sources are read."""
+
+    every: Duration = timedelta(minutes=15)
+
+
+class Delivering(_Section):
+    """How patient the sender is."""
+
+    give_up_after: Duration = timedelta(hours=24)
+    refusals_in_a_row: int = Field(5, ge=1)
+
+
+class Subscribing(_Section):
+    """How sign-ups are answered."""
+
+    confirm_within: Duration = timedelta(hours=72)
+    cool_down: Duration = timedelta(minutes=10)
+    daily_cap: int = Field(3, ge=1)
+    sign_ups_per_hour: int = Field(20, ge=1)  # from one network
+    consent: str = "I want {title} by e-mail. I can leave with one click, any time."
+
+    def limits(self) -> ConfirmationLimits:
+        """How often one mailbox may be asked."""
+        return ConfirmationLimits(self.cool_down, self.daily_cap)
+
+
+class SelectionSection(_Section):
+    """How many articles, and which."""
+
+    count: int = Field(10, ge=1, le=50)
+    min_articles: int = Field(3, ge=1)
+    min_views: int = Field(1, ge=0)
+    published: Published = Published.PERIOD
+    too_few: TooFew = TooFew.SKIP
+
+
+class NewsletterSection(_Section):
+    """One newsletter."""
+
+    title: str = Field(min_length=1)
+    promise: str = "The week’s most read stories, every Saturday morning. We don’t spam."
+    language: Literal["", "en", "pl", "uk"] = ""  # empty: the site's
+    timezone: Annotated[str, BeforeValidator(lambda v: _zone(v) if v else v)] = ""  # empty: the site's
+    schedule: str = "sat 08:00"
+    cutoff: str = ""  # empty: the schedule
+    catch_up: Duration = timedelta(hours=12)
+    approval: Approval = Approval.NONE
+    selection: SelectionSection = SelectionSection()
+
+    @field_validator("schedule", "cutoff")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        if value:
+            Schedule.parse(value, ZoneInfo("UTC"))
+        return value
+
+
+class _SourceSection(_Section):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    timeout: Duration = timedelta(seconds=30)
+    max_bytes: int = Field(32_000_000, ge=1000)
+
+
+class FeedSource(_SourceSection):
+    """RSS 2.0 or Atom: articles, no views."""
+
+    kind: Literal["feed"]
+    url: WebAddress
+
+
+class WordPressSource(_SourceSection):
+    """WordPress core REST for articles; WP Popular Posts' counts where the site has that plugin."""
+
+    kind: Literal["wordpress"]
+    url: WebAddress
+    views: Literal["auto", "popular-posts", "none"] = "auto"
+
+
+class FilesSource(_SourceSection):
+    """CSV, JSON or NDJSON of articles and of views; a path or an https address each."""
+
+    kind: Literal["files"]
+    articles: str = ""
+    views: str = ""
+
+
+class BeaconSource(_SourceSection):
+    """Views counted by our own script on the publisher's pages."""
+
+    kind: Literal["beacon"]
+    hosts: tuple[str, ...] = ()  # empty: the host of [site] url
+
+
+SourceSection = Annotated[FeedSource | WordPressSource | FilesSource | BeaconSource, Field(discriminator="kind")]
+
+
+class Config(_Section):
+    """The whole configuration; `folder` is where config.toml lies, and what its paths are relative to."""
+
+    site: Site
+    web: Web
+    database: Database = Database()
+    smtp: Smtp = Smtp()
+    mail: Mail
+    desk: Desk = Desk()
+    collecting: Collecting = Collecting()
+    delivering: Delivering = Delivering()
+    subscribing: Subscribing = Subscribing()
+    newsletters: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], NewsletterSection] = Field(min_length=1)
+    sources: tuple[SourceSection, ...] = ()
+    folder: Path = Field(Path(), exclude=True)
+
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(cls, value: tuple[SourceSection, ...]) -> tuple[SourceSection, ...]:
+        names = [source.name for source in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two sources are named {twice[0]!r}; give each a name of its own")
+        return value
+
+    def newsletter(self, name: str) -> Newsletter:
+        """The newsletter of that name. Raises KeyError."""
+        section = self.newsletters[name]
+        zone = ZoneInfo(section.timezone or self.site.timezone)
+        chosen = section.selection
+        return Newsletter(
+            name=name,
+            title=section.title,
+            language=section.language or self.site.language,
+            zone=zone,
+            schedule=Schedule.parse(section.schedule, zone),
+            cutoff=Schedule.parse(section.cutoff or section.schedule, zone),
+            catch_up=section.catch_up,
+            approval=section.approval,
+            selection=Selection(chosen.count, chosen.min_articles, chosen.min_views, chosen.published, chosen.too_few),
+        )
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL with a relative SQLite path resolved against the configuration's folder."""
+        scheme, _, path = self.database.url.partition(":///")
+        if scheme == "sqlite" and path and path != ":memory:":
+            return f"sqlite:///{(self.folder / path).resolve()}"
+        return self.database.url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this very machine."""
+    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
+
+
+def read_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """Read and check everything. Raises ConfigurationError that lists all mistakes at once."""
+    environ = os.environ if environ is None else environ
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(["there is no such file; run `digest init` to make one, or name it with --config"], str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError([f"it cannot be read: {error}"], str(path)) from None
+    problems: list[str] = []
+    _overlay_environment(raw, environ, problems)
+    _load_secret_files(raw, path.parent, problems)
+    problems += _unknown_keys(raw, Config, ())
+    try:
+        config = Config.model_validate({**raw, "folder": path.parent})
+    except ValidationError as error:
+        problems += [_explain(each) for each in error.errors() if each["type"] != "extra_forbidden"]
+        raise ConfigurationError(problems, str(path)) from None
+    if problems:
+        raise ConfigurationError(problems, str(path))
+    return config
+
+
+def _overlay_environment(raw: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
+        if not sections:
+            continue  # DIGEST_SOMETHING without a section is not ours
+        place: Any = raw
+        for section in sections:
+            place = place.setdefault(section, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place[key] = environ[name]
+        else:
+            problems.append(f"the environment variable {name} names no setting")
+
+
+def _load_secret_files(place: dict[str, Any], folder: Path, problems: list[str], where: str = "") -> None:
+    """Replace every `<secret>_file = PATH` by `<secret>` with the file's content."""
+    for key, value in list(place.items()):
+        if isinstance(value, dict):
+            _load_secret_files(value, folder, problems, f"{where}{key}.")
+        elif key in ("secret_file", "password_file") and isinstance(value, str):
+            del place[key]
+            try:
+                place[key.removesuffix("_file")] = (folder / value).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                problems.append(f"{where}{key}: the file {value} cannot be read ({error.strerror})")
+                place[key.removesuffix("_file")] = "?" * 32  # so that it is not reported as missing too
+
+
+def _unknown_keys(raw: Any, model: type[BaseModel], where: tuple[str, ...]) -> list[str]:
+    """One line for each key `model` does not know, with the nearest one it does."""
+    known = {field.alias or name: field for name, field in model.model_fields.items() if not field.exclude}
+    problems: list[str] = []
+    for key, value in raw.items():
+        name = ".".join((*where, key))
+        if key not in known:
+            near = difflib.get_close_matches(key, [*known, *_secret_file_keys(known)], n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+            problems.append(f"{name}: there is no such setting; {hint}")
+            continue
+        problems += _unknown_below(value, known[key].annotation, (*where, key))
+    return problems
+
+
+def _unknown_below(value: Any, annotation: Any, where: tuple[str, ...]) -> list[str]:
+    if isinstance(value, dict):
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return _unknown_keys(value, annotation, where)
+        if typing.get_origin(annotation) is dict:
+            inner = typing.get_args(annotation)[1]
+            return [p for k, v in value.items() for p in _unknown_below(v, inner, (*where, k))]
+    if isinstance(value, list) and where == ("sources",):
+        return [p for i, v in enumerate(value) if isinstance(v, dict) for p in _unknown_in_source(v, i)]
+    return []
+
+
+def _unknown_in_source(value: dict[str, Any], index: int) -> list[str]:
+    kinds = {k.model_fields["kind"].annotation.__args__[0]: k for k in typing.get_args(typing.get_args(SourceSection)[0])}  # type: ignore[union-attr]
+    model = kinds.get(value.get("kind"))
+    return _unknown_keys(value, model, ("sources", str(value.get("name", index)))) if model else []
+
+
+def _secret_file_keys(known: Mapping[str, Any]) -> list[str]:
+    return [f"{name}_file" for name in ("secret", "password") if name in known]
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        last = error["loc"][-1]
+        remedy = {
+            "secret": "run `digest init`, or set DIGEST_WEB__SECRET or [web] secret_file",
+            "newsletters": "add a section [newsletters.weekly] with a title",
+        }.get(str(last), "add it")
+        return f"{where}: it is missing; {remedy}"
+    message = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    secret = any(part in ("secret", "password") for part in error["loc"])
+    shown = "" if secret or isinstance(given, dict | list | tuple) else f" (it is {given!r})"
+    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"

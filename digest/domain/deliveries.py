@@ -1,0 +1,146 @@
+"""A delivery: one message to one subscriber. Its states, and what a server's answer means for it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from digest.domain.addresses import Address
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands. `sent` means the server answered 250, not that it was read."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    REFUSED = "refused"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.DEFERRED})
+UNSETTLED = WAITING | {DeliveryState.SENDING}
+
+
+class Mail(StrEnum):
+    """Which message a delivery carries. Confirmations overtake editions."""
+
+    CONFIRMATION = "confirmation"
+    DIGEST = "digest"
+
+    @property
+    def priority(self) -> int:
+        """Lower goes first."""
+        return 0 if self is Mail.CONFIRMATION else 10
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery ready to be attempted, with all that its message needs about the reader."""
+
+    id: int
+    mail: Mail
+    edition_id: int | None
+    subscription_id: int
+    newsletter: str
+    language: str
+    address: Address
+    name: str
+    requested_at: datetime
+    queued_at: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A server's answer: reply code (RFC 5321 section 4.2), enhanced code (RFC 3463) and its words.
+
+    `code` 0: there was no answer, and `text` says what happened on the network instead.
+    """
+
+    code: int
+    text: str = ""
+
+    @property
+    def enhanced(self) -> str:
+        """The enhanced status code the words begin with, such as `5.1.1`, or an empty string."""
+        match = _ENHANCED.match(self.text)
+        return match[0] if match and match[0][0] == str(self.code)[0] else ""
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}" if self.code else self.text
+
+
+class Verdict(StrEnum):
+    """What an answer means."""
+
+    SENT = "sent"
+    DEFERRED = "deferred"  # try this reader again later
+    REFUSED = "refused"  # this mailbox will not take it
+    FAILED = "failed"  # the server will not take this message for this reader, for another reason
+    ABOUT_US = "about us"  # the server refuses us: no reader is touched
+    UNCERTAIN = "uncertain"  # the message may or may not have been taken
+
+
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
+_ABOUT_THE_MAILBOX = re.compile(r"5\.(?:1\.(?:1|2|3|6|10)|2\.1)")
+# Policy, authentication and security speak about the sender (RFC 3463 section 3.8); so do these reply codes:
+# 530 and 534 to 538 authentication, 521 no mail here, 523 to 525 and 554 with 5.7 policy.
+_CODES_ABOUT_US = frozenset({521, 523, 525, 530, 534, 535, 538})
+
+
+def judge(receipt: Receipt, *, command: str) -> Verdict:
+    """What the answer to `command` (MAIL, RCPT or DATA) says about the reader, or about us."""
+    code, enhanced = receipt.code, receipt.enhanced
+    if 200 <= code < 300:
+        return Verdict.SENT
+    if code < 400:
+        return Verdict.UNCERTAIN if command == "DATA" else Verdict.DEFERRED
+    if code == 421 or (400 <= code < 500) or (code == 552 and command == "RCPT"):
+        return Verdict.DEFERRED
+    if code in _CODES_ABOUT_US or enhanced.startswith("5.7.") or (command == "MAIL" and not enhanced.startswith("5.6.")):
+        return Verdict.ABOUT_US
+    if _ABOUT_THE_MAILBOX.fullmatch(enhanced) or (command == "RCPT" and not enhanced and code in (550, 551, 553)):
+        return Verdict.REFUSED
+    return Verdict.FAILED
+
+
+_FIRST_WAIT = timedelta(minutes=5)
+_LONGEST_WAIT = timedelta(hours=2)
+
+
+def retry_wait(attempts: int, luck: float) -> timedelta:
+    """How long to wait after the given number of attempts; doubles, with `luck` in [0, 1) for jitter of a quarter."""
+    wait = min(_FIRST_WAIT * 2 ** max(attempts - 1, 0), _LONGEST_WAIT)
+    return wait * (0.875 + 0.25 * luck)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt came to, to be recorded: the new state, the server's words, when to try again."""
+
+    delivery_id: int
+    state: DeliveryState
+    receipt: Receipt
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A delivery as the desk sees it afterwards."""
+
+    id: int
+    address: str
+    mail: Mail
+    state: DeliveryState
+    attempts: int
+    code: int
+    reply: str
+    settled_at: datetime | None
+    message_id: str

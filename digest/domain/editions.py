@@ -1,0 +1,84 @@
+"""An edition: one numbered newsletter, from its draft to the moment the last reader has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from digest.domain.articles import Article
+from digest.domain.periods import Period
+
+
+class EditionState(StrEnum):
+    """Where an edition stands. It is frozen from SENDING on."""
+
+    DRAFTED = "drafted"
+    APPROVED = "approved"
+    HELD = "held"
+    SENDING = "sending"
+    PAUSED = "paused"
+    SENT = "sent"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+
+# What may follow what. The store moves an edition only from a state listed here.
+BEFORE: dict[EditionState, frozenset[EditionState]] = {
+    EditionState.APPROVED: frozenset({EditionState.DRAFTED, EditionState.HELD}),
+    EditionState.HELD: frozenset({EditionState.DRAFTED, EditionState.APPROVED}),
+    EditionState.SENDING: frozenset({EditionState.DRAFTED, EditionState.APPROVED, EditionState.PAUSED}),
+    EditionState.PAUSED: frozenset({EditionState.SENDING}),
+    EditionState.SENT: frozenset({EditionState.SENDING}),
+    EditionState.CANCELLED: frozenset(
+        {EditionState.DRAFTED, EditionState.APPROVED, EditionState.HELD, EditionState.SENDING, EditionState.PAUSED}
+    ),
+    EditionState.SKIPPED: frozenset({EditionState.DRAFTED, EditionState.HELD}),
+}
+UNFROZEN = frozenset({EditionState.DRAFTED, EditionState.APPROVED, EditionState.HELD})
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """An article chosen for one edition, with the words and the views it goes out with."""
+
+    position: int  # from 1
+    article: Article
+    views: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One numbered newsletter. All times aware UTC; `reason` says why it was skipped, held or paused."""
+
+    id: int
+    newsletter: str
+    number: int
+    period: Period
+    state: EditionState
+    subject: str
+    send_at: datetime
+    created_at: datetime
+    frozen_at: datetime | None = None
+    sent_at: datetime | None = None
+    reason: str = ""
+    audience: int = 0
+    excluded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """An edition rendered in one language, before any reader.
+
+    `html` and `text` hold slots: places for one reader's own values, written so that no article can
+    contain one (see `mail.wire`); `mark` is the word that makes this rendering's slots its own.
+    """
+
+    edition_id: int
+    language: str
+    subject: str
+    preheader: str
+    html: str
+    text: str
+    mark: str

@@ -1,0 +1,111 @@
+"""Links that act for one person and one purpose: signed, not stored, compared in constant time."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import struct
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from digest.errors import InvalidToken
+
+_MAC = 16  # bytes: 128 bits
+_SHORT_MAC = 10  # bytes, in bounce addresses, where RFC 5321 leaves 64 octets in all
+_NUMBER = struct.Struct(">Q")
+_NUMBER_AND_TIME = struct.Struct(">QQ")
+
+
+class Purpose(StrEnum):
+    """What a link may do; each purpose signs with a key of its own."""
+
+    CONFIRM = "confirm"
+    UNSUBSCRIBE = "unsubscribe"
+    BOUNCE = "bounce"
+    MESSAGE = "message"
+    ADDRESS = "address"
+
+
+class Links:
+    """Makes and reads every link and token. `secret` is the installation's, `base_url` the public web address."""
+
+    def __init__(self, secret: str, base_url: str) -> None:
+        self._keys = {each: hmac.digest(secret.encode(), b"digest " + each.encode(), "sha256") for each in Purpose}
+        self._base_url = base_url.rstrip("/")
+
+    def url(self, path: str) -> str:
+        """A public address of ours; never made from a request's Host header."""
+        return f"{self._base_url}/{path.lstrip('/')}"
+
+    def confirm(self, subscription_id: int, requested_at: datetime) -> str:
+        """The confirmation link. It is bound to this very request: a later one, or an unsubscribe, voids it."""
+        payload = _NUMBER_AND_TIME.pack(subscription_id, _microseconds(requested_at))
+        return self.url(f"confirm/{self._seal(Purpose.CONFIRM, payload)}")
+
+    def read_confirm(self, token: str, now: datetime, valid_for: timedelta) -> tuple[int, datetime]:
+        """(subscription id, requested_at) of a confirmation token. Raises InvalidToken."""
+        number, micro = _NUMBER_AND_TIME.unpack(self._open(Purpose.CONFIRM, token, _NUMBER_AND_TIME.size))
+        requested_at = datetime.fromtimestamp(micro // 1_000_000, UTC) + timedelta(microseconds=micro % 1_000_000)
+        if now > requested_at + valid_for:
+            raise InvalidToken(Purpose.CONFIRM, expired=True)
+        return number, requested_at
+
+    def unsubscribe(self, subscription_id: int) -> str:
+        """The unsubscribe link, for the header (RFC 8058) and the body. It never expires."""
+        return self.url(f"unsubscribe/{self._seal(Purpose.UNSUBSCRIBE, _NUMBER.pack(subscription_id))}")
+
+    def read_unsubscribe(self, token: str) -> int:
+        """The subscription id. Raises InvalidToken."""
+        number: int
+        (number,) = _NUMBER.unpack(self._open(Purpose.UNSUBSCRIBE, token, _NUMBER.size))
+        return number
+
+    def envelope_sender(self, bounce_address: str, delivery_id: int) -> str:
+        """The VERP address bounces of this delivery return to; case does not matter in it (RFC 5321 allows either)."""
+        payload = _NUMBER.pack(delivery_id)
+        mac = hmac.digest(self._keys[Purpose.BOUNCE], payload, "sha256")[:_SHORT_MAC]
+        token = base64.b32encode(payload + mac).decode().rstrip("=").lower()
+        local, _, domain = bounce_address.partition("@")
+        return f"{local}+{token}@{domain}"
+
+    def read_envelope_sender(self, address: str) -> int:
+        """The delivery id a bounce address names. Raises InvalidToken for any address that is not ours."""
+        token = address.partition("@")[0].rpartition("+")[2].upper()
+        try:
+            sealed = base64.b32decode(token + "=" * (-len(token) % 8))
+        except ValueError:
+            raise InvalidToken(Purpose.BOUNCE) from None
+        payload, mac = sealed[: _NUMBER.size], sealed[_NUMBER.size :]
+        if not hmac.compare_digest(mac, hmac.digest(self._keys[Purpose.BOUNCE], payload, "sha256")[:_SHORT_MAC]):
+            raise InvalidToken(Purpose.BOUNCE)
+        number: int
+        (number,) = _NUMBER.unpack(payload)
+        return number
+
+    def message_id(self, delivery_id: int, domain: str) -> str:
+        """The Message-ID of a delivery: the same however often it is attempted, and not to be guessed."""
+        mac = hmac.digest(self._keys[Purpose.MESSAGE], _NUMBER.pack(delivery_id), "sha256")[:8]
+        return f"<{delivery_id}.{mac.hex()}@{domain}>"
+
+    def address_hash(self, address_key: str) -> str:
+        """What is left of an address after it was forgotten: enough to know it again, nothing to mail."""
+        return hmac.digest(self._keys[Purpose.ADDRESS], address_key.encode(), "sha256").hex()
+
+    def _seal(self, purpose: Purpose, payload: bytes) -> str:
+        mac = hmac.digest(self._keys[purpose], payload, "sha256")[:_MAC]
+        return base64.urlsafe_b64encode(payload + mac).decode().rstrip("=")
+
+    def _open(self, purpose: Purpose, token: str, size: int) -> bytes:
+        try:
+            sealed = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except ValueError:
+            raise InvalidToken(purpose) from None
+        payload, mac = sealed[:size], sealed[size:]
+        if not hmac.compare_digest(mac, hmac.digest(self._keys[purpose], payload, "sha256")[:_MAC]):
+            raise InvalidToken(purpose)
+        return payload
+
+
+def _microseconds(moment: datetime) -> int:
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

@@ -1,0 +1,93 @@
+"""Readers and what they agreed to: subscriptions, and the rules a sign-up meets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from digest.domain.addresses import Address
+
+
+class SubscriptionState(StrEnum):
+    """Where a reader stands with one newsletter. Only `confirmed` is ever mailed an edition."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class Way(StrEnum):
+    """How a consent event came about."""
+
+    FORM = "form"
+    LINK = "link"
+    ONE_CLICK = "one-click"
+    COMPLAINT = "complaint"
+    BOUNCE = "bounce"
+    OPERATOR = "operator"
+    IMPORT = "import"
+
+
+class EventKind(StrEnum):
+    """What a consent event records; the trail is append-only."""
+
+    REQUESTED = "requested"
+    CONFIRMED = "confirmed"
+    UNSUBSCRIBED = "unsubscribed"
+    SUPPRESSED = "suppressed"
+    FORGOTTEN = "forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One reader's standing with one newsletter. `requested_at` changes with each new request."""
+
+    id: int
+    subscriber_id: int
+    newsletter: str
+    state: SubscriptionState
+    language: str
+    address: Address
+    name: str
+    requested_at: datetime
+    confirmed_at: datetime | None = None
+    unsubscribed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known about the request behind a consent event, kept so that consent can be proven (GDPR art. 7)."""
+
+    way: Way
+    address_as_typed: str = ""
+    wording: str = ""  # the consent text as shown; stored once by its hash
+    language: str = ""
+    form: str = ""  # URL of the form, or the operator's statement
+    ip: str = ""  # already shortened to /24 or /48
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentEvent:
+    """One line of the append-only trail."""
+
+    at: datetime
+    kind: EventKind
+    newsletter: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationLimits:
+    """How often one mailbox may be asked to confirm, whoever types its address into a form."""
+
+    cool_down: timedelta = timedelta(minutes=10)
+    daily_cap: int = 3
+
+
+def may_ask(asked_at: Sequence[datetime], now: datetime, limits: ConfirmationLimits) -> bool:
+    """Whether one more confirmation may go to a mailbox that was asked at the given moments."""
+    today = [at for at in asked_at if at > now - timedelta(days=1)]
+    return len(today) < limits.daily_cap and all(at <= now - limits.cool_down for at in today)

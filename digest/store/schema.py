@@ -1,0 +1,321 @@
+"""The whole data model on one page. Every stored time is aware UTC.
+
+Change it here and in a new file under `migrations/versions`; a test compares the two on both databases.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC; a naive one is refused rather than guessed at."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Into the database: SQLite has no zones, so it gets UTC without one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a naive time reached the store: {value!r}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Out of the database: always aware, always UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class EpochSeconds(TypeDecorator[datetime]):
+    """An aware datetime kept as whole seconds since 1970: eight bytes in the table that holds millions of rows."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
+        """Into the database."""
+        return None if value is None else int(value.timestamp())
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:
+        """Out of the database."""
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows itself only in INTEGER
+Json = sa.JSON().with_variant(JSONB(), "postgresql")
+
+
+NUMBERED = {"sqlite_autoincrement": True}  # an id is never given out twice: links name rows for ever
+
+
+# --- what was published and how often it was read ------------------------------------------------
+
+sources = sa.Table(
+    "sources",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("collected_at", UtcDateTime),  # the last good reading
+    sa.Column("failed_at", UtcDateTime),  # the last bad one, if it came later
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("remembered", Json, nullable=False),  # what the source asked to keep: ETag, ...
+    **NUMBERED,
+)
+
+# Every address anybody read. Those that are also in `articles` are articles; the rest is listed as unmatched.
+pages = sa.Table(
+    "pages",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("canonical", sa.Text, nullable=False, unique=True),
+    **NUMBERED,
+)
+
+articles = sa.Table(
+    "articles",
+    metadata,
+    sa.Column("id", BigId, sa.ForeignKey("pages.id"), primary_key=True, autoincrement=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("image", Json),  # {url, alt, width, height}
+    sa.Column("section", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("tags", Json, nullable=False),
+    sa.Column("published_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("first_seen_at", UtcDateTime, nullable=False),
+    sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id"), nullable=False),
+    sa.Column("pinned_at", UtcDateTime),
+    sa.Column("banned_at", UtcDateTime),
+)
+
+# Views of the bucket [at, at + span seconds). The time comes first in the key: a week is one range of it.
+views = sa.Table(
+    "views",
+    metadata,
+    sa.Column("at", EpochSeconds, primary_key=True, autoincrement=False),
+    sa.Column("page_id", BigId, sa.ForeignKey("pages.id"), primary_key=True, autoincrement=False),
+    sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id"), primary_key=True, autoincrement=False),
+    sa.Column("span", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("views", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The last reading of each lifetime counter; the difference to the next one is what was read in between.
+totals = sa.Table(
+    "totals",
+    metadata,
+    sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id"), primary_key=True),
+    sa.Column("page_id", BigId, sa.ForeignKey("pages.id"), primary_key=True),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sa.Column("read_at", UtcDateTime, nullable=False),
+)
+
+# --- who asked for what --------------------------------------------------------------------------
+
+subscribers = sa.Table(
+    "subscribers",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("address_key", sa.Text, nullable=False, unique=True),
+    sa.Column("variant_key", sa.Text, nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    **NUMBERED,
+)
+
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("subscriber_id", BigId, sa.ForeignKey("subscribers.id"), nullable=False),
+    sa.Column("newsletter", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("language", sa.Text, nullable=False),
+    sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("confirmed_at", UtcDateTime),
+    sa.Column("unsubscribed_at", UtcDateTime),
+    sa.UniqueConstraint("subscriber_id", "newsletter"),
+    sa.Index("ix_subscriptions_newsletter_state", "newsletter", "state"),
+    **NUMBERED,
+)
+
+# Append-only: what was agreed to, when, how, and in which words.
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("subscriber_id", BigId, sa.ForeignKey("subscribers.id"), nullable=False, index=True),
+    sa.Column("newsletter", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("way", sa.Text, nullable=False),
+    sa.Column("address_as_typed", sa.Text, nullable=False, server_default=""),
+    sa.Column("wording_id", sa.Text, sa.ForeignKey("wordings.id")),
+    sa.Column("language", sa.Text, nullable=False, server_default=""),
+    sa.Column("form", sa.Text, nullable=False, server_default=""),
+    sa.Column("ip", sa.Text, nullable=False, server_default=""),
+    sa.Column("user_agent", sa.Text, nullable=False, server_default=""),
+    **NUMBERED,
+)
+
+wordings = sa.Table(
+    "wordings",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # SHA-256 of the text
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("first_shown_at", UtcDateTime, nullable=False),
+)
+
+# Outlives the subscriber: an HMAC of the address, and why it is never mailed.
+suppressions = sa.Table(
+    "suppressions",
+    metadata,
+    sa.Column("address_hash", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("subscriber_id", BigId, index=True),  # no foreign key: it stays when the subscriber is forgotten
+)
+
+# --- editions and their deliveries ---------------------------------------------------------------
+
+editions = sa.Table(
+    "editions",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("newsletter", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("period_start", UtcDateTime, nullable=False),
+    sa.Column("period_end", UtcDateTime, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("send_at", UtcDateTime, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("frozen_at", UtcDateTime),
+    sa.Column("sent_at", UtcDateTime),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("audience", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("excluded", sa.BigInteger, nullable=False, server_default="0"),
+    sa.UniqueConstraint("newsletter", "period_end"),
+    **NUMBERED,
+)
+
+picks = sa.Table(
+    "picks",
+    metadata,
+    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("article_id", BigId, sa.ForeignKey("articles.id"), nullable=False, index=True),
+    sa.Column("title", sa.Text, nullable=False),  # as it goes out, whatever the article is called later
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("views", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+candidates = sa.Table(
+    "candidates",
+    metadata,
+    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id"), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True),
+    sa.Column("article_id", BigId, sa.ForeignKey("articles.id"), nullable=False),
+    sa.Column("views", sa.BigInteger, nullable=False),
+    sa.Column("score", sa.Float, nullable=False),
+    sa.Column("kept", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+# What every reader of one language gets, frozen; only the slots differ.
+renderings = sa.Table(
+    "renderings",
+    metadata,
+    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id"), primary_key=True),
+    sa.Column("language", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("preheader", sa.Text, nullable=False),
+    sa.Column("html", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("mark", sa.Text, nullable=False),
+)
+
+# The one outbox. An edition's deliveries and confirmations go to a subscription, notices to the desk's `address`.
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("mail", sa.Text, nullable=False),
+    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id")),
+    sa.Column("subscription_id", BigId, sa.ForeignKey("subscriptions.id")),
+    sa.Column("address", sa.Text),  # of a notice to the desk; readers' addresses stay with the readers
+    sa.Column("notice_id", BigId, sa.ForeignKey("notices.id")),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("queued_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("attempts", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("worker_id", BigId),
+    sa.Column("settled_at", UtcDateTime),
+    sa.Column("code", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("reply", sa.Text, nullable=False, server_default=""),
+    sa.UniqueConstraint("edition_id", "subscription_id"),
+    sa.Index("ix_deliveries_edition_id_state", "edition_id", "state"),
+    sa.Index("ix_deliveries_subscription_id", "subscription_id"),
+    sa.Index(
+        "ix_deliveries_waiting",
+        "priority",
+        "due_at",
+        "id",
+        sqlite_where=sa.text("state IN ('queued', 'deferred')"),
+        postgresql_where=sa.text("state IN ('queued', 'deferred')"),
+    ),
+    sa.Index(
+        "ix_deliveries_sending",
+        "worker_id",
+        sqlite_where=sa.text("state = 'sending'"),
+        postgresql_where=sa.text("state = 'sending'"),
+    ),
+    **NUMBERED,
+)
+
+# Who sends now. A worker that stops without a word leaves `stopped_at` empty and its heartbeat behind.
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("heartbeat_at", UtcDateTime, nullable=False),
+    sa.Column("stopped_at", UtcDateTime),
+    **NUMBERED,
+)
+
+# What the desk was told, and when.
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id")),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    **NUMBERED,
+)
