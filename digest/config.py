@@ -14,7 +14,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from digest.domain.addresses import Address
 from digest.domain.newsletters import Approval, Newsletter, Published, Selection, TooFew
@@ -280,7 +289,9 @@ class Config(_Section):
     collecting: Collecting = Collecting()
     delivering: Delivering = Delivering()
     subscribing: Subscribing = Subscribing()
-    newsletters: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], NewsletterSection] = Field(min_length=1)
+    newsletters: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], NewsletterSection] = Field(
+        min_length=1
+    )
     sources: tuple[SourceSection, ...] = ()
     folder: Path = Field(Path(), exclude=True)
 
@@ -329,7 +340,9 @@ def read_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigurationError(["there is no such file; run `digest init` to make one, or name it with --config"], str(path)) from None
+        raise ConfigurationError(
+            ["there is no such file; run `digest init` to make one, or name it with --config"], str(path)
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigurationError([f"it cannot be read: {error}"], str(path)) from None
     problems: list[str] = []
@@ -404,7 +417,9 @@ def _unknown_below(value: Any, annotation: Any, where: tuple[str, ...]) -> list[
 
 
 def _unknown_in_source(value: dict[str, Any], index: int) -> list[str]:
-    kinds = {k.model_fields["kind"].annotation.__args__[0]: k for k in typing.get_args(typing.get_args(SourceSection)[0])}  # type: ignore[union-attr]
+    kinds = {
+        k.model_fields["kind"].annotation.__args__[0]: k for k in typing.get_args(typing.get_args(SourceSection)[0])
+    }  # type: ignore[union-attr]
     model = kinds.get(value.get("kind"))
     return _unknown_keys(value, model, ("sources", str(value.get("name", index)))) if model else []
 

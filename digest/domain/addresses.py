@@ -12,7 +12,9 @@ MAX_LOCAL = 64
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ORDINARY = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+(?:xn--)?[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]|localhost)", re.I)
+_ORDINARY = re.compile(
+    rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+(?:xn--)?[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]|localhost)", re.I
+)
 _DOTS_DO_NOT_COUNT = frozenset({"gmail.com", "googlemail.com"})
 
 

@@ -98,7 +98,9 @@ def canonical_url(url: str, site: str = "") -> str:
     host = host if host.isascii() else host.encode("idna").decode()
     port = "" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
     path = quote(unquote(parts.path, errors="surrogateescape").encode("utf-8", "surrogateescape"), safe=_SAFE_IN_PATH)
-    query = urlencode(sorted((k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(k)))
+    query = urlencode(
+        sorted((k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(k))
+    )
     return f"{host}{port}{path.rstrip('/')}" + (f"?{query}" if query else "")
 
 

@@ -29,32 +29,32 @@ UNSETTLED = WAITING | {DeliveryState.SENDING}
 
 
 class Mail(StrEnum):
-    """Which message a delivery carries. Confirmations overtake editions."""
+    """Which message a delivery carries. What belongs to no edition overtakes the editions."""
 
     CONFIRMATION = "confirmation"
     DIGEST = "digest"
-
-    @property
-    def priority(self) -> int:
-        """Lower goes first."""
-        return 0 if self is Mail.CONFIRMATION else 10
+    NOTICE = "notice"  # to the desk
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery ready to be attempted, with all that its message needs about the reader."""
+    """A delivery ready to be attempted, with all that its message needs about the reader.
+
+    A notice has no subscription, and only a digest has an edition: those ids are 0 then.
+    """
 
     id: int
     mail: Mail
-    edition_id: int | None
-    subscription_id: int
-    newsletter: str
-    language: str
+    edition_id: int
     address: Address
-    name: str
-    requested_at: datetime
     queued_at: datetime
-    attempts: int
+    attempts: int  # this one included
+    subscription_id: int = 0
+    newsletter: str = ""
+    language: str = ""
+    confirmed: bool = False
+    requested_at: datetime | None = None
+    notice_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,11 @@ def judge(receipt: Receipt, *, command: str) -> Verdict:
         return Verdict.UNCERTAIN if command == "DATA" else Verdict.DEFERRED
     if code == 421 or (400 <= code < 500) or (code == 552 and command == "RCPT"):
         return Verdict.DEFERRED
-    if code in _CODES_ABOUT_US or enhanced.startswith("5.7.") or (command == "MAIL" and not enhanced.startswith("5.6.")):
+    if (
+        code in _CODES_ABOUT_US
+        or enhanced.startswith("5.7.")
+        or (command == "MAIL" and not enhanced.startswith("5.6."))
+    ):
         return Verdict.ABOUT_US
     if _ABOUT_THE_MAILBOX.fullmatch(enhanced) or (command == "RCPT" and not enhanced and code in (550, 551, 553)):
         return Verdict.REFUSED
@@ -138,9 +142,9 @@ class Settled:
     id: int
     address: str
     mail: Mail
+    edition_id: int
     state: DeliveryState
     attempts: int
     code: int
     reply: str
     settled_at: datetime | None
-    message_id: str

@@ -31,7 +31,13 @@ BEFORE: dict[EditionState, frozenset[EditionState]] = {
     EditionState.PAUSED: frozenset({EditionState.SENDING}),
     EditionState.SENT: frozenset({EditionState.SENDING}),
     EditionState.CANCELLED: frozenset(
-        {EditionState.DRAFTED, EditionState.APPROVED, EditionState.HELD, EditionState.SENDING, EditionState.PAUSED}
+        {
+            EditionState.DRAFTED,
+            EditionState.APPROVED,
+            EditionState.HELD,
+            EditionState.SENDING,
+            EditionState.PAUSED,
+        }
     ),
     EditionState.SKIPPED: frozenset({EditionState.DRAFTED, EditionState.HELD}),
 }

@@ -53,7 +53,9 @@ class Schedule:
         """Raises ValueError, with the forms it knows, when `text` is none of them."""
         match = _SCHEDULE.fullmatch(text.strip().lower())
         if match is None or int(match[4]) > 23 or int(match[5]) > 59:
-            raise ValueError(f"{text!r} is not a schedule; write 'sat 08:00', 'mon,thu 07:30', 'daily 06:00' or 'monthly 1 08:00'")
+            raise ValueError(
+                f"{text!r} is not a schedule; write 'sat 08:00', 'mon,thu 07:30', 'daily 06:00' or 'monthly 1 08:00'"
+            )
         daily, monthly, names, hour, minute = match.groups()
         at = time(int(hour), int(minute))
         if daily:

@@ -6,7 +6,6 @@ Change it here and in a new file under `migrations/versions`; a test compares th
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -267,7 +266,6 @@ deliveries = sa.Table(
     sa.Column("address", sa.Text),  # of a notice to the desk; readers' addresses stay with the readers
     sa.Column("notice_id", BigId, sa.ForeignKey("notices.id")),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("priority", sa.SmallInteger, nullable=False),
     sa.Column("queued_at", UtcDateTime, nullable=False),
     sa.Column("due_at", UtcDateTime, nullable=False),
     sa.Column("attempts", sa.SmallInteger, nullable=False, server_default="0"),
@@ -280,7 +278,7 @@ deliveries = sa.Table(
     sa.Index("ix_deliveries_subscription_id", "subscription_id"),
     sa.Index(
         "ix_deliveries_waiting",
-        "priority",
+        "edition_id",
         "due_at",
         "id",
         sqlite_where=sa.text("state IN ('queued', 'deferred')"),

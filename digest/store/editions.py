@@ -1,0 +1,225 @@
+"""Editions: their states, picks, candidates and frozen renderings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from digest.domain.editions import BEFORE, Edition, EditionState, Pick, Rendering
+from digest.domain.newsletters import Newsletter
+from digest.domain.periods import Period
+from digest.domain.ranking import Ranked
+from digest.store import articles as article_queries
+from digest.store.engine import insert
+from digest.store.schema import articles, candidates, editions, picks, renderings, sources
+
+_READERS_HAVE_IT = (EditionState.SENDING, EditionState.PAUSED, EditionState.SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRecord:
+    """A candidate as the edition's record keeps it."""
+
+    url: str
+    title: str
+    views: int
+    score: float
+    kept: bool
+    reason: str
+
+
+def create(tx: Connection, newsletter: Newsletter, period: Period, now: datetime) -> Edition | None:
+    """A new drafted edition, or None when the period has one already, whoever made it."""
+    number = sa.select(sa.func.coalesce(sa.func.max(editions.c.number), 0) + 1).where(
+        editions.c.newsletter == newsletter.name
+    )
+    statement = insert(tx, editions).values(
+        newsletter=newsletter.name,
+        number=number.scalar_subquery(),
+        period_start=period.start,
+        period_end=period.end,
+        state=EditionState.DRAFTED,
+        subject="",
+        send_at=newsletter.send_at(period),
+        created_at=now,
+    )
+    statement = statement.on_conflict_do_nothing(index_elements=["newsletter", "period_end"])
+    row = tx.execute(statement.returning(editions.c.id)).one_or_none()
+    return by_id(tx, row.id) if row else None
+
+
+def by_id(tx: Connection, edition_id: int) -> Edition | None:
+    """The edition, if there is one."""
+    row = tx.execute(sa.select(editions).where(editions.c.id == edition_id)).one_or_none()
+    return _to_edition(row) if row else None
+
+
+def by_period_end(tx: Connection, newsletter: str, end: datetime) -> Edition | None:
+    """The edition of the period that ends at `end`, if there is one."""
+    query = sa.select(editions).where(editions.c.newsletter == newsletter, editions.c.period_end == end)
+    row = tx.execute(query).one_or_none()
+    return _to_edition(row) if row else None
+
+
+def latest(tx: Connection, newsletter: str | None = None) -> Edition | None:
+    """The edition with the latest period."""
+    found = listed(tx, newsletter, limit=1)
+    return found[0] if found else None
+
+
+def listed(
+    tx: Connection, newsletter: str | None = None, states: Sequence[EditionState] = (), limit: int = 1000
+) -> list[Edition]:
+    """Editions, the latest period first."""
+    query = sa.select(editions).order_by(editions.c.period_end.desc(), editions.c.id.desc()).limit(limit)
+    if newsletter:
+        query = query.where(editions.c.newsletter == newsletter)
+    if states:
+        query = query.where(editions.c.state.in_(states))
+    return [_to_edition(row) for row in tx.execute(query)]
+
+
+def move(tx: Connection, edition_id: int, to: EditionState, **values: Any) -> bool:
+    """Change the state if the present one allows it; False when it does not."""
+    statement = (
+        sa.update(editions)
+        .where(editions.c.id == edition_id, editions.c.state.in_(BEFORE[to]))
+        .values(state=to, **{"reason": "", **values})
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def update(tx: Connection, edition_id: int, **values: Any) -> None:
+    """Set other columns of an edition."""
+    tx.execute(sa.update(editions).where(editions.c.id == edition_id).values(**values))
+
+
+def save_ranking(tx: Connection, edition_id: int, ranked: Sequence[Ranked]) -> None:
+    """Replace the picks and the candidates of an edition by a fresh ranking, best first."""
+    tx.execute(sa.delete(picks).where(picks.c.edition_id == edition_id))
+    tx.execute(sa.delete(candidates).where(candidates.c.edition_id == edition_id))
+    kept = [each for each in ranked if each.kept]
+    if kept:
+        tx.execute(sa.insert(picks), [_pick_values(edition_id, place, each) for place, each in enumerate(kept, 1)])
+    if ranked:
+        tx.execute(
+            sa.insert(candidates),
+            [_candidate_values(edition_id, p, each) for p, each in enumerate(ranked, 1)],
+        )
+
+
+def _pick_values(edition_id: int, position: int, ranked: Ranked) -> dict[str, Any]:
+    article = ranked.article
+    return {
+        "edition_id": edition_id,
+        "position": position,
+        "article_id": article.id,
+        "title": article.title,
+        "url": article.url,
+        "views": ranked.views,
+        "reason": ranked.reason,
+    }
+
+
+def _candidate_values(edition_id: int, place: int, ranked: Ranked) -> dict[str, Any]:
+    return {
+        "edition_id": edition_id,
+        "place": place,
+        "article_id": ranked.article.id,
+        "views": ranked.views,
+        "score": ranked.score,
+        "kept": ranked.kept,
+        "reason": ranked.reason,
+    }
+
+
+def picked(tx: Connection, edition_id: int) -> list[Pick]:
+    """The picks, in order, with the title and URL they go out with."""
+    query = (
+        sa.select(
+            articles,
+            sources.c.name.label("source"),
+            picks.c.position,
+            picks.c.title.label("title_sent"),
+            picks.c.url.label("url_sent"),
+            picks.c.views,
+            picks.c.reason,
+        )
+        .select_from(picks.join(articles).join(sources))
+        .where(picks.c.edition_id == edition_id)
+        .order_by(picks.c.position)
+    )
+    return [
+        Pick(
+            row.position,
+            replace(article_queries.to_article(row), title=row.title_sent, url=row.url_sent),
+            row.views,
+            row.reason,
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def judged(tx: Connection, edition_id: int) -> list[CandidateRecord]:
+    """Every candidate of the edition with the reason it is in or out, best first."""
+    query = (
+        sa.select(
+            articles.c.url,
+            articles.c.title,
+            candidates.c.views,
+            candidates.c.score,
+            candidates.c.kept,
+            candidates.c.reason,
+        )
+        .select_from(candidates.join(articles, articles.c.id == candidates.c.article_id))
+        .where(candidates.c.edition_id == edition_id)
+        .order_by(candidates.c.place)
+    )
+    return [CandidateRecord(*row) for row in tx.execute(query)]
+
+
+def sent_article_ids(tx: Connection, newsletter: str) -> frozenset[int]:
+    """Articles readers of the newsletter already had in an edition."""
+    query = (
+        sa.select(picks.c.article_id)
+        .join(editions, editions.c.id == picks.c.edition_id)
+        .where(editions.c.newsletter == newsletter, editions.c.state.in_(_READERS_HAVE_IT))
+    )
+    return frozenset(tx.scalars(query))
+
+
+def freeze(tx: Connection, rendered: Sequence[Rendering]) -> None:
+    """Keep what every reader will get; nothing renders this edition again."""
+    tx.execute(
+        insert(tx, renderings).on_conflict_do_nothing(),
+        [{name: getattr(each, name) for name in renderings.c.keys()} for each in rendered],  # noqa: SIM118 - a column collection
+    )
+
+
+def frozen(tx: Connection, edition_id: int) -> list[Rendering]:
+    """The frozen renderings, one a language."""
+    query = sa.select(renderings).where(renderings.c.edition_id == edition_id).order_by(renderings.c.language)
+    return [Rendering(**row._mapping) for row in tx.execute(query)]
+
+
+def _to_edition(row: Row[Any]) -> Edition:
+    return Edition(
+        id=row.id,
+        newsletter=row.newsletter,
+        number=row.number,
+        period=Period(row.period_start, row.period_end),
+        state=EditionState(row.state),
+        subject=row.subject,
+        send_at=row.send_at,
+        created_at=row.created_at,
+        frozen_at=row.frozen_at,
+        sent_at=row.sent_at,
+        reason=row.reason,
+        audience=row.audience,
+        excluded=row.excluded,
+    )

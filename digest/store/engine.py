@@ -1,0 +1,144 @@
+"""One engine for both databases, and the locks that say who is sending."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+_SENDER_LOCKS = 0x446967  # the advisory locks' class in PostgreSQL: "Dig"
+_BUSY_SECONDS = 30
+
+
+class Store:
+    """The database. `begin` opens a transaction that writes, `read` one that only looks."""
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.engine = sa.create_engine(
+                self.url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+            )
+            sa.event.listen(self.engine, "connect", _tune_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = sa.create_engine(self.url, pool_pre_ping=True)
+        self._writing = self.engine.execution_options(digest_writes=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A writing transaction: committed at the end, rolled back on any error."""
+        with self._writing.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction for looking only."""
+        with self.engine.connect() as tx:
+            yield tx
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+    def lock_sender(self, worker_id: int) -> SenderLock | None:
+        """Claim the right to send as `worker_id` for as long as this process lives, or None when it is taken.
+
+        SQLite has one sender at a time: the lock is one file's. PostgreSQL has any number: a lock a worker.
+        Both locks are the operating system's or the server's: they end with the process, however it ends.
+        """
+        return _lock_file(f"{self.url.database}.sender") if self.is_sqlite else self._lock_advisory(worker_id)
+
+    def _lock_advisory(self, worker_id: int) -> SenderLock | None:
+        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            got = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SENDER_LOCKS, worker_id)))
+        except BaseException:
+            connection.close()
+            raise
+        if not got:
+            connection.close()
+            return None
+        return SenderLock(connection=connection, worker_id=worker_id)
+
+
+class SenderLock:
+    """Held while a worker sends; `release` it when done."""
+
+    def __init__(self, *, fd: int = -1, connection: Connection | None = None, worker_id: int = 0) -> None:
+        self._fd = fd
+        self._connection = connection
+        self._worker_id = worker_id
+
+    def is_held(self) -> bool:
+        """Whether the lock still stands; PostgreSQL drops it with the connection."""
+        if self._connection is None:
+            return True
+        try:
+            self._connection.scalar(sa.select(1))
+        except sa.exc.DBAPIError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let another take it."""
+        if self._connection is None:
+            os.close(self._fd)
+            return
+        try:
+            self._connection.scalar(sa.select(sa.func.pg_advisory_unlock(_SENDER_LOCKS, self._worker_id)))
+        except sa.exc.DBAPIError:
+            self._connection.invalidate()  # the server is gone, and the lock with it
+        self._connection.close()
+
+
+def insert(tx: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT, in the words of the database at hand."""
+    return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def chunks(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+    """The items in lists of at most `size`: databases limit how many values one statement may carry."""
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _lock_file(path: str) -> SenderLock | None:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return None
+    return SenderLock(fd=fd)
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by us, see below
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # FULL: what is committed survives a power cut. A row that says `sending` must not be forgotten.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA cache_size = -16384")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later would fail when another wrote in between.
+    writes = connection.get_execution_options().get("digest_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
