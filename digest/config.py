@@ -190,6 +190,7 @@ class Delivering(_Section):
     """How patient the sender is."""
 
     give_up_after: Duration = timedelta(hours=24)
+    first_retry: Duration = timedelta(minutes=5)
     refusals_in_a_row: int = Field(5, ge=1)
 
 

@@ -92,6 +92,14 @@ class TooFewArticles(DigestError):
         super().__init__(f"{found} of the {wanted} articles the edition needs at least")
 
 
+class StoreUnavailable(DigestError):
+    """The database does not answer now; what was being done was not done."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        super().__init__(f"the database does not answer: {words}")
+
+
 class SchemaMismatch(DigestError):
     """The database's schema is older or newer than this program."""
 

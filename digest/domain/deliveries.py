@@ -115,13 +115,15 @@ def judge(receipt: Receipt, *, command: str) -> Verdict:
     return Verdict.FAILED
 
 
-_FIRST_WAIT = timedelta(minutes=5)
 _LONGEST_WAIT = timedelta(hours=2)
 
 
-def retry_wait(attempts: int, luck: float) -> timedelta:
-    """How long to wait after the given number of attempts; doubles, with `luck` in [0, 1) for jitter of a quarter."""
-    wait = min(_FIRST_WAIT * 2 ** max(attempts - 1, 0), _LONGEST_WAIT)
+def retry_wait(attempts: int, first: timedelta, luck: float) -> timedelta:
+    """How long to wait after so many attempts: `first`, then twice as long each time, up to two hours.
+
+    `luck` in [0, 1) spreads the tries by an eighth either way, so that a crowd does not come back at once.
+    """
+    wait = min(first * 2 ** min(max(attempts - 1, 0), 16), max(_LONGEST_WAIT, first))
     return wait * (0.875 + 0.25 * luck)
 
 

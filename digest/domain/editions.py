@@ -23,8 +23,11 @@ class EditionState(StrEnum):
     SKIPPED = "skipped"
 
 
+UNFROZEN = frozenset({EditionState.DRAFTED, EditionState.APPROVED, EditionState.HELD})
+
 # What may follow what. The store moves an edition only from a state listed here.
 BEFORE: dict[EditionState, frozenset[EditionState]] = {
+    EditionState.DRAFTED: frozenset({EditionState.SKIPPED}),
     EditionState.APPROVED: frozenset({EditionState.DRAFTED, EditionState.HELD}),
     EditionState.HELD: frozenset({EditionState.DRAFTED, EditionState.APPROVED}),
     EditionState.SENDING: frozenset({EditionState.DRAFTED, EditionState.APPROVED, EditionState.PAUSED}),
@@ -39,9 +42,8 @@ BEFORE: dict[EditionState, frozenset[EditionState]] = {
             EditionState.PAUSED,
         }
     ),
-    EditionState.SKIPPED: frozenset({EditionState.DRAFTED, EditionState.HELD}),
+    EditionState.SKIPPED: UNFROZEN,
 }
-UNFROZEN = frozenset({EditionState.DRAFTED, EditionState.APPROVED, EditionState.HELD})
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,12 @@ def count_audience(tx: Connection, newsletter: str) -> tuple[int, int]:
     return total, suppressed
 
 
+def was_awaited(tx: Connection, newsletter: str, moment: datetime) -> bool:
+    """Whether a reader had confirmed before that moment, so that an edition was expected then."""
+    query = _confirmed(newsletter).where(subscriptions.c.confirmed_at < moment).limit(1)
+    return tx.execute(query).first() is not None
+
+
 def _confirmed(newsletter: str) -> sa.Select[Any]:
     return (
         sa.select(subscriptions.c.id)
@@ -223,6 +229,20 @@ def make_uncertain(tx: Connection, worker_ids: Collection[int], now: datetime) -
             settled_at=now,
             reply="the sender stopped in the middle of this one",
         )
+    )
+    return tx.execute(statement).rowcount
+
+
+def release_unknown(tx: Connection, worker_id: int, held: Collection[int]) -> int:
+    """Give back what was claimed in a transaction whose end this worker never heard of: it never went out."""
+    statement = (
+        sa.update(deliveries)
+        .where(
+            deliveries.c.state == DeliveryState.SENDING,
+            deliveries.c.worker_id == worker_id,
+            deliveries.c.id.not_in(held),
+        )
+        .values(state=DeliveryState.QUEUED, attempts=deliveries.c.attempts - 1)
     )
     return tx.execute(statement).rowcount
 

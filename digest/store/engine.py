@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
+from digest.errors import StoreUnavailable
+
 T = TypeVar("T")
 _SENDER_LOCKS = 0x446967  # the advisory locks' class in PostgreSQL: "Dig"
 _BUSY_SECONDS = 30
@@ -32,18 +34,30 @@ class Store:
         else:
             self.engine = sa.create_engine(self.url, pool_pre_ping=True)
         self._writing = self.engine.execution_options(digest_writes=True)
+        repeatable = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._frozen_view = self._writing.execution_options(**repeatable)
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """A writing transaction: committed at the end, rolled back on any error."""
-        with self._writing.begin() as tx:
-            yield tx
+    def begin(self, *, snapshot: bool = False) -> Iterator[Connection]:
+        """A writing transaction: committed at the end, rolled back on any error. Raises StoreUnavailable.
+
+        With `snapshot` all its statements see the same moment, so that counts agree (SQLite always does so).
+        """
+        engine = self._frozen_view if snapshot else self._writing
+        try:
+            with engine.begin() as tx:
+                yield tx
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise StoreUnavailable(_words(error)) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction for looking only."""
-        with self.engine.connect() as tx:
-            yield tx
+        """A transaction for looking only. Raises StoreUnavailable."""
+        try:
+            with self.engine.connect() as tx:
+                yield tx
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            raise StoreUnavailable(_words(error)) from error
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -115,6 +129,10 @@ def chunks(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:
             batch = []
     if batch:
         yield batch
+
+
+def _words(error: sa.exc.DBAPIError) -> str:
+    return " ".join(str(error.orig).split())[:300]
 
 
 def _lock_file(path: str) -> SenderLock | None:

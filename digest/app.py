@@ -1,0 +1,227 @@
+"""DOOR: the composition root. `build` puts every part in its place; nothing else knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from digest import collecting, publishing
+from digest.config import Config, split_mailbox
+from digest.delivering import Patience, Sender
+from digest.domain.deliveries import Receipt
+from digest.domain.editions import Edition, Pick, Rendering
+from digest.domain.links import Links
+from digest.domain.newsletters import Newsletter
+from digest.mail import smtp
+from digest.mail.letters import Letters, Message, Publication, Senders
+from digest.mail.render import DigestIssue, Rendered, Renderer
+from digest.sources import Source
+from digest.sources.build import build as build_source
+from digest.store import Store, editions, workers
+from digest.store.migrate import check_schema
+
+Clock = Callable[[], datetime]
+EDGES_BACK = timedelta(days=15)  # how far back a source that counts "up to now" is asked about past cut-offs
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Every part, ready for use. Doors call flows with parts of it and with the time."""
+
+    config: Config
+    store: Store
+    links: Links
+    renderer: Renderer
+    letters: Letters
+    server: smtp.Server
+    sources: tuple[Source, ...]
+    newsletters: dict[str, Newsletter]
+
+    async def collect(self, now: datetime, names: Sequence[str] = ()) -> list[collecting.Collected]:
+        """Read the sources (all, or those named) side by side."""
+        chosen = [source for source in self.sources if not names or source.name in names]
+        edges = self._edges(now)
+        site = self.config.site.url
+        return await asyncio.gather(*(collecting.collect(self.store, each, site, edges, now) for each in chosen))
+
+    def _edges(self, now: datetime) -> list[datetime]:
+        edges: set[datetime] = set()
+        for newsletter in self.newsletters.values():
+            moment = newsletter.cutoff.last(now)
+            while moment > now - EDGES_BACK:
+                edges.add(moment)
+                moment = newsletter.cutoff.before(moment)
+        return sorted(edges)
+
+    def press(self, newsletter: Newsletter, edition: Edition, picks: Sequence[Pick]) -> Rendering:
+        """Lay an edition out: what every reader gets, before any reader."""
+        rendered = self.renderer.digest(
+            DigestIssue(
+                newsletter_title=newsletter.title,
+                site_name=self.config.site.name,
+                site_url=self.config.site.url,
+                number=edition.number,
+                published_on=edition.send_at.astimezone(newsletter.zone).date(),
+                picks=tuple(picks),
+                archive_url=self.links.url(f"archive/{edition.id}"),
+                sign_up_url=self.links.url(""),
+                postal_address=self.config.site.postal_address,
+                language=newsletter.language,
+                promise=self.config.newsletters[newsletter.name].promise,
+            )
+        )
+        return Rendering(
+            edition.id,
+            newsletter.language,
+            rendered.subject,
+            rendered.preheader,
+            rendered.html,
+            rendered.text,
+            rendered.mark,
+        )
+
+    async def publish_due(self, newsletter: Newsletter, now: datetime) -> Edition | None:
+        """The scheduled job: read the sources once more, then do what the schedule asks for."""
+        failed = [each.error for each in await self.collect(now) if each.error]
+
+        def work() -> Edition | None:
+            if failed:
+                self.tell_desk(0, f"{newsletter.title}: a source could not be read", "\n\n".join(failed), now)
+            return publishing.publish_due(
+                self.store, self.press, newsletter, lambda *notice: self.tell_desk(*notice, now), now
+            )
+
+        return await asyncio.to_thread(work)
+
+    def tell_desk(self, edition_id: int, subject: str, text: str, now: datetime) -> None:
+        """Keep a notice and mail it to the desk, if the desk has an address."""
+        addresses = [split_mailbox(each)[1] for each in self.config.desk.addresses]
+        publishing.tell_desk(self.store, addresses, edition_id, subject, text, now)
+
+    def sender(self, clock: Clock, *, patient: bool = True) -> Sender:
+        """A sender over this database and mail server. An impatient one gives up on a dead server at once."""
+        settings = self.config.delivering
+        patience = Patience(
+            give_up_after=settings.give_up_after,
+            refusals_in_a_row=settings.refusals_in_a_row,
+            first_retry=settings.first_retry,
+            connect_tries=6 if patient else 2,
+        )
+        return Sender(
+            store=self.store,
+            write=self.letters.write,
+            connect=lambda: smtp.connect(self.server),
+            clock=clock,
+            connections=self.config.smtp.connections,
+            patience=patience,
+            tell_desk=lambda edition_id, subject, text: self.tell_desk(edition_id, subject, text, clock()),
+        )
+
+    def sample(self, edition: Edition, address: str, now: datetime) -> tuple[Rendering, Message]:
+        """An edition as a reader at `address` would get it, frozen or not."""
+        newsletter = self.newsletters[edition.newsletter]
+        with self.store.read() as tx:
+            frozen = editions.frozen(tx, edition.id)
+            picks = editions.picked(tx, edition.id)
+        rendering = frozen[0] if frozen else self.press(newsletter, edition, picks)
+        return rendering, self.letters.sample(rendering, newsletter.name, address, now)
+
+    async def send_one(self, message: Message) -> Receipt:
+        """Hand one message to the mail server, outside of any edition. Raises TransportError, ConnectionLost."""
+        session = await smtp.connect(self.server)
+        try:
+            answer = await session.send(message.sender, message.recipient, message.content)
+        finally:
+            await session.close()
+        return answer.receipt
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.store.close()
+
+
+def build(config: Config, *, checked: bool = True) -> App:
+    """The whole service from its configuration. Raises SchemaMismatch when `checked` and the schema is another."""
+    store = Store(config.database_url)
+    if checked:
+        check_schema(store)
+    links = Links(config.web.secret.get_secret_value(), config.web.base_url)
+    renderer = Renderer()
+    newsletters = {name: config.newsletter(name) for name in config.newsletters}
+    return App(
+        config=config,
+        store=store,
+        links=links,
+        renderer=renderer,
+        letters=_letters(config, store, links, renderer, newsletters),
+        server=_server(config),
+        sources=tuple(
+            build_source(each, site_url=config.site.url, zone=ZoneInfo(config.site.timezone), folder=config.folder)
+            for each in config.sources
+        ),
+        newsletters=newsletters,
+    )
+
+
+def _letters(
+    config: Config, store: Store, links: Links, renderer: Renderer, newsletters: dict[str, Newsletter]
+) -> Letters:
+    def frozen(edition_id: int) -> list[Rendering]:
+        with store.read() as tx:
+            return editions.frozen(tx, edition_id)
+
+    def notice(notice_id: int) -> Rendered:
+        with store.read() as tx:
+            found = workers.notice(tx, notice_id)
+        return renderer.notice(found.subject, found.text)
+
+    def confirmation(newsletter: str, language: str, already: bool) -> Rendered:
+        title = newsletters[newsletter].title
+        return renderer.confirmation(
+            newsletter_title=title,
+            site_name=config.site.name,
+            site_url=config.site.url,
+            language=language,
+            postal_address=config.site.postal_address,
+            already=already,
+            promise=config.newsletters[newsletter].promise,
+            consent=config.subscribing.consent.format(title=title, site=config.site.name),
+            valid_for_hours=round(config.subscribing.confirm_within.total_seconds() / 3600),
+        )
+
+    publications = {each.name: Publication(each.name, each.title, each.language) for each in newsletters.values()}
+    return Letters(links, _senders(config), publications, frozen, confirmation, notice)
+
+
+def _senders(config: Config) -> Senders:
+    mail = config.mail
+
+    def named(mailbox: str) -> tuple[str, str]:
+        name, address = split_mailbox(mailbox)
+        return name or config.site.name, address
+
+    return Senders(
+        digest=named(mail.from_),
+        confirmation=named(mail.confirmation_from or mail.from_),
+        reply_to=split_mailbox(mail.reply_to)[1] if mail.reply_to else "",
+        bounce_address=split_mailbox(mail.bounce_address)[1] if mail.bounce_address else "",
+    )
+
+
+def _server(config: Config) -> smtp.Server:
+    settings = config.smtp
+    return smtp.Server(
+        host=settings.host,
+        port=settings.effective_port,
+        security=settings.effective_security,
+        username=settings.username,
+        password=settings.password.get_secret_value(),
+        ca_file=str(config.folder / settings.ca_file) if settings.ca_file else "",
+        local_hostname=settings.local_hostname,
+        connect_timeout=settings.connect_timeout,
+        command_timeout=settings.command_timeout,
+        data_timeout=settings.data_timeout,
+    )

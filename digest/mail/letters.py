@@ -1,0 +1,131 @@
+"""From a delivery to its message: the right rendering, the right headers, one reader's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from digest.domain.deliveries import Delivery, Mail
+from digest.domain.editions import Rendering
+from digest.domain.links import Links
+from digest.mail.render import Rendered
+from digest.mail.wire import Compiled, Heading, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message ready for the wire: its envelope and its bytes."""
+
+    sender: str
+    recipient: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Who mail is from: (name, address) pairs, and where answers and bounces go."""
+
+    digest: tuple[str, str]
+    confirmation: tuple[str, str]
+    reply_to: str = ""
+    bounce_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What letters need to know of a newsletter."""
+
+    name: str
+    title: str
+    language: str
+
+
+@dataclass(slots=True)
+class Letters:
+    """Writes messages. Renderings are compiled once and kept; a reader costs a join of bytes."""
+
+    links: Links
+    senders: Senders
+    publications: Mapping[str, Publication]
+    frozen: Callable[[int], Sequence[Rendering]]  # the frozen renderings of an edition
+    confirmation: Callable[[str, str, bool], Rendered]  # (newsletter, language, confirmed already)
+    notice: Callable[[int], Rendered]
+    _compiled: dict[tuple[object, ...], Compiled] = field(default_factory=dict)
+
+    def write(self, delivery: Delivery) -> Message:
+        """The message of a delivery; the same bytes for every attempt at it."""
+        compiled = self._find(delivery)
+        sender = self._from(delivery.mail)[1]
+        if self.senders.bounce_address and delivery.mail is not Mail.NOTICE:
+            sender = self.links.envelope_sender(self.senders.bounce_address, delivery.id)
+        return Message(sender, delivery.address.text, compiled.message(self._reader(delivery)))
+
+    def sample(self, rendering: Rendering, newsletter: str, address: str, now: datetime) -> Message:
+        """An edition's message as a reader at `address` would get it; its links name nobody."""
+        publication = self.publications[newsletter]
+        compiled = Compiled(self._list_heading(publication, rendering), rendering.text, rendering.html, rendering.mark)
+        domain = self.senders.digest[1].rpartition("@")[2]
+        leave = self.links.unsubscribe(0)
+        reader = Reader(address, self.links.message_id(0, domain), now, {"unsubscribe": leave}, leave)
+        return Message(self.senders.digest[1], address, compiled.message(reader))
+
+    def _find(self, delivery: Delivery) -> Compiled:
+        if delivery.mail is Mail.DIGEST:
+            return self._cached(("digest", delivery.edition_id, delivery.language), lambda: self._digest(delivery))
+        if delivery.mail is Mail.CONFIRMATION:
+            key = ("confirmation", delivery.newsletter, delivery.language, delivery.confirmed)
+            return self._cached(key, lambda: self._confirmation(delivery))
+        return self._plain(self.notice(delivery.notice_id), self.senders.digest)
+
+    def _cached(self, key: tuple[object, ...], compile_it: Callable[[], Compiled]) -> Compiled:
+        if key not in self._compiled:
+            if len(self._compiled) > 64:  # editions of years past, in a process that never stops
+                self._compiled.clear()
+            self._compiled[key] = compile_it()
+        return self._compiled[key]
+
+    def _digest(self, delivery: Delivery) -> Compiled:
+        renderings = {each.language: each for each in self.frozen(delivery.edition_id)}
+        publication = self.publications[delivery.newsletter]
+        rendering = renderings.get(delivery.language) or renderings[publication.language]
+        return Compiled(self._list_heading(publication, rendering), rendering.text, rendering.html, rendering.mark)
+
+    def _list_heading(self, publication: Publication, rendering: Rendering) -> Heading:
+        name, address = self.senders.digest
+        domain = address.rpartition("@")[2]
+        return Heading(
+            from_name=name,
+            from_address=address,
+            subject=rendering.subject,
+            language=rendering.language,
+            list_id=f"{publication.name}.{domain}",
+            list_name=publication.title,
+            reply_to=self.senders.reply_to,
+            feedback_id=f"{rendering.edition_id}:{publication.name}:digest:{domain.split('.')[0]}",
+        )
+
+    def _confirmation(self, delivery: Delivery) -> Compiled:
+        rendered = self.confirmation(delivery.newsletter, delivery.language, delivery.confirmed)
+        return self._plain(rendered, self.senders.confirmation)
+
+    def _plain(self, rendered: Rendered, sender: tuple[str, str]) -> Compiled:
+        heading = Heading(sender[0], sender[1], rendered.subject, rendered.language, reply_to=self.senders.reply_to)
+        return Compiled(heading, rendered.text, rendered.html, rendered.mark)
+
+    def _reader(self, delivery: Delivery) -> Reader:
+        links: dict[str, str] = {}
+        if delivery.mail is not Mail.NOTICE:
+            links["unsubscribe"] = self.links.unsubscribe(delivery.subscription_id)
+        if delivery.mail is Mail.CONFIRMATION and delivery.requested_at:
+            links["confirm"] = self.links.confirm(delivery.subscription_id, delivery.requested_at)
+        return Reader(
+            address=delivery.address.text,
+            message_id=self.links.message_id(delivery.id, self._from(delivery.mail)[1].rpartition("@")[2]),
+            date=delivery.queued_at,
+            links=links,
+            one_click=links["unsubscribe"] if delivery.mail is Mail.DIGEST else "",
+        )
+
+    def _from(self, mail: Mail) -> tuple[str, str]:
+        return self.senders.confirmation if mail is Mail.CONFIRMATION else self.senders.digest

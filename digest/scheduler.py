@@ -1,0 +1,61 @@
+"""DOOR: the clock's jobs. APScheduler keeps the hours; each job calls one flow with the time."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from digest.app import App, Clock
+from digest.domain.newsletters import Newsletter
+from digest.domain.periods import WEEKDAYS, Schedule
+
+log = logging.getLogger("digest.scheduler")
+
+
+def create_scheduler(app: App, clock: Clock) -> AsyncIOScheduler:
+    """All jobs, not started yet. A job missed while the machine slept runs once when it wakes."""
+    jobs = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    scheduler = AsyncIOScheduler(job_defaults=jobs, timezone="UTC")
+    if app.sources:
+        every = IntervalTrigger(seconds=app.config.collecting.every.total_seconds())
+        scheduler.add_job(collect, every, [app, clock], id="collect", next_run_time=clock() + timedelta(seconds=1))
+    for newsletter in app.newsletters.values():
+        moments = {"cutoff": newsletter.cutoff, "schedule": newsletter.schedule}
+        if newsletter.cutoff == newsletter.schedule:
+            del moments["cutoff"]
+        for name, schedule in moments.items():
+            job = f"{newsletter.name} {name}"
+            scheduler.add_job(publish, cron(schedule), [app, newsletter, clock], id=job)
+        # A start is also a moment to act: the hour may have passed while nothing ran.
+        scheduler.add_job(publish, args=[app, newsletter, clock], id=f"{newsletter.name} start")
+    return scheduler
+
+
+def cron(schedule: Schedule) -> CronTrigger:
+    """The schedule as a cron trigger in its own zone."""
+    days = (
+        {"day": schedule.day_of_month}
+        if schedule.day_of_month
+        else {"day_of_week": ",".join(WEEKDAYS[day] for day in sorted(schedule.days))}
+    )
+    return CronTrigger(hour=schedule.at.hour, minute=schedule.at.minute, timezone=schedule.zone, **days)
+
+
+async def collect(app: App, clock: Clock) -> None:
+    """Read every source."""
+    for each in await app.collect(clock()):
+        if each.error:
+            log.warning("%s", each.error)
+        else:
+            log.info("source %s: %d articles, %d new, %d views", each.source, each.found, each.new, each.views)
+
+
+async def publish(app: App, newsletter: Newsletter, clock: Clock) -> None:
+    """Do what the newsletter's schedule asks for now."""
+    edition = await app.publish_due(newsletter, clock())
+    if edition is not None:
+        log.info("%s: edition %d is %s %s", newsletter.name, edition.id, edition.state, edition.reason)
