@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from digest.domain.articles import Article, canonical_url
+from digest.domain.deliveries import UNSETTLED, DeliveryState, Settled
 from digest.domain.editions import UNFROZEN, Edition, EditionState, Pick, Rendering
 from digest.domain.newsletters import Approval, Newsletter, TooFew
+from digest.domain.periods import Period
 from digest.domain.ranking import Ranked, rank
 from digest.errors import DigestError, NotFound, StoreUnavailable, TooFewArticles, WrongState
 from digest.store import Store, Transaction, articles, deliveries, editions, workers
@@ -104,6 +107,51 @@ def _move(store: Store, edition_id: int, to: EditionState, wish: str, reason: st
         if not editions.move(tx, edition_id, to, reason=reason):
             raise _wrong_state(tx, edition_id, wish)
         return _get(tx, edition_id)
+
+
+# --- the desk's wishes for an article -------------------------------------------------------------
+
+
+def find_article(store: Store, name: str, site_url: str) -> Article:
+    """The article by its id or its address. Raises NotFound."""
+    with store.read() as tx:
+        if name.isdecimal():
+            found = articles.by_ids(tx, [int(name)]).get(int(name))
+        else:
+            found = articles.by_page(tx, _canonical(name, site_url))
+    if found is None:
+        raise NotFound("article", repr(name), "give an id from `digest articles list`, or its address")
+    return found
+
+
+def pin(store: Store, article: Article, now: datetime) -> Article:
+    """The article comes first in the next edition; pins keep the order they were made in."""
+    return _wish(store, article, pinned_at=now)
+
+
+def ban(store: Store, article: Article, now: datetime) -> Article:
+    """The article never comes into an edition."""
+    return _wish(store, article, banned_at=now)
+
+
+def unmark(store: Store, article: Article) -> Article:
+    """Neither pinned nor banned."""
+    return _wish(store, article)
+
+
+def _wish(
+    store: Store, article: Article, pinned_at: datetime | None = None, banned_at: datetime | None = None
+) -> Article:
+    with store.begin() as tx:
+        articles.set_wish(tx, article.id, pinned_at=pinned_at, banned_at=banned_at)
+        return articles.by_ids(tx, [article.id])[article.id]
+
+
+def _canonical(name: str, site_url: str) -> str:
+    try:
+        return canonical_url(name, site_url)
+    except ValueError:
+        return name
 
 
 # --- sending -------------------------------------------------------------------------------------
@@ -220,6 +268,25 @@ def _draft_text(newsletter: Newsletter, edition: Edition) -> str:
     )
 
 
+RESENDABLE: dict[str, frozenset[DeliveryState]] = {
+    "uncertain": frozenset({DeliveryState.UNCERTAIN}),
+    "failed": frozenset({DeliveryState.FAILED, DeliveryState.REFUSED}),
+    "any": frozenset(DeliveryState) - UNSETTLED,
+}
+
+
+def resend(store: Store, edition_id: int, states: frozenset[DeliveryState], reader_key: str, now: datetime) -> int:
+    """Queue settled deliveries again, with the same Message-ID; returns how many."""
+    with store.begin() as tx:
+        edition = _get(tx, edition_id)
+        if edition.frozen_at is None:
+            raise _wrong_state(tx, edition_id, "resent", "it was never sent")
+        again = deliveries.queue_again(tx, edition_id, states, now, reader_key)
+        if again and edition.state is not EditionState.SENDING:
+            editions.move(tx, edition_id, EditionState.SENDING)
+        return again
+
+
 # --- looking -------------------------------------------------------------------------------------
 
 
@@ -239,6 +306,25 @@ def find(store: Store, name: str, newsletter: str | None = None) -> Edition:
         if not name.isdecimal():
             raise NotFound("edition", repr(name), "give its number from `digest edition list`, or `latest`")
         return _get(tx, int(name))
+
+
+def listed(store: Store, newsletter: str | None = None) -> list[Edition]:
+    """Every edition, the latest period first."""
+    with store.read() as tx:
+        return editions.listed(tx, newsletter)
+
+
+def deliveries_of(store: Store, edition_id: int, state: str = "") -> list[Settled]:
+    """Who has the edition and who has not."""
+    with store.read() as tx:
+        return deliveries.listed(tx, edition_id=edition_id, state=state)
+
+
+def candidates(store: Store, newsletter: Newsletter, period: Period) -> list[Ranked]:
+    """How the articles of a period rank now, best first; nothing is stored."""
+    with store.read() as tx:
+        sent = editions.sent_article_ids(tx, newsletter.name)
+        return rank(articles.candidates(tx, period), period, newsletter.selection, sent)
 
 
 def archive(store: Store, newsletter: str | None = None) -> list[Edition]:

@@ -30,7 +30,10 @@ BEFORE: dict[EditionState, frozenset[EditionState]] = {
     EditionState.DRAFTED: frozenset({EditionState.SKIPPED}),
     EditionState.APPROVED: frozenset({EditionState.DRAFTED, EditionState.HELD}),
     EditionState.HELD: frozenset({EditionState.DRAFTED, EditionState.APPROVED}),
-    EditionState.SENDING: frozenset({EditionState.DRAFTED, EditionState.APPROVED, EditionState.PAUSED}),
+    EditionState.SENDING: frozenset(
+        # from SENT too: the desk may send copies again
+        {EditionState.DRAFTED, EditionState.APPROVED, EditionState.PAUSED, EditionState.SENT}
+    ),
     EditionState.PAUSED: frozenset({EditionState.SENDING}),
     EditionState.SENT: frozenset({EditionState.SENDING}),
     EditionState.CANCELLED: frozenset(

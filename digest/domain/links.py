@@ -87,6 +87,14 @@ class Links:
         mac = hmac.digest(self._keys[Purpose.MESSAGE], _NUMBER.pack(delivery_id), "sha256")[:8]
         return f"<{delivery_id}.{mac.hex()}@{domain}>"
 
+    def read_message_id(self, message_id: str) -> int:
+        """The delivery a Message-ID of ours belongs to; 0 for any other."""
+        number, _, mac = message_id.strip("<> ").partition("@")[0].partition(".")
+        if not (number.isascii() and number.isdecimal()) or int(number) >= 1 << 63:
+            return 0
+        expected = hmac.digest(self._keys[Purpose.MESSAGE], _NUMBER.pack(int(number)), "sha256")[:8].hex()
+        return int(number) if hmac.compare_digest(mac.encode(), expected.encode()) else 0
+
     def address_hash(self, address_key: str) -> str:
         """What is left of an address after it was forgotten: enough to know it again, nothing to mail."""
         return hmac.digest(self._keys[Purpose.ADDRESS], address_key.encode(), "sha256").hex()

@@ -1,0 +1,237 @@
+"""`digest edition`: draft it, look at it, decide, send it, see who has it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from digest import publishing
+from digest.app import App
+from digest.cli import sending
+from digest.cli.edition_views import edition_json, print_edition, write_preview
+from digest.cli.opening import clock, newsletter_named, opened
+from digest.cli.printing import fail, local, print_json, say, table
+from digest.domain.deliveries import DeliveryState, Verdict, judge
+from digest.domain.editions import Edition
+from digest.errors import UsageError
+from digest.mail.addresses import parse
+from digest.mail.checks import check_message
+
+app = typer.Typer(help="Editions: draft, show, preview, approve, send, ...", no_args_is_help=True)
+_Json = typer.Option(False, "--json", help="Print JSON.")
+_Edition = typer.Argument("latest", help="Its id, or `latest`.")
+_Newsletter = typer.Option(None, help="Which newsletter; needed when there are several.")
+
+
+@app.command()
+def draft(
+    newsletter: str | None = _Newsletter,
+    at: str | None = typer.Option(None, help="A moment: the period that closed last before it, 2026-11-28T08:00."),
+    as_json: bool = _Json,
+) -> None:
+    """Rank the closed period and lay its edition out; again and again until it is frozen."""
+    with opened() as opening:
+        chosen = newsletter_named(opening, newsletter)
+        moment = _moment(at, chosen.zone) if at else clock()
+        edition = publishing.draft(opening.store, opening.press, chosen, moment, clock())
+        _show(opening, edition, as_json)
+
+
+@app.command("list")
+def list_(newsletter: str | None = _Newsletter, as_json: bool = _Json) -> None:
+    """Every edition, newest first."""
+    with opened() as opening:
+        found = publishing.listed(opening.store, newsletter)
+        if as_json:
+            print_json([edition_json(opening.store, each, full=False) for each in found])
+            return
+        zones = {name: each.zone for name, each in opening.newsletters.items()}
+        rows = [
+            (
+                each.id,
+                each.newsletter,
+                each.number,
+                local(each.period.end, zones.get(each.newsletter, UTC)),
+                each.state,
+                each.subject,
+            )
+            for each in found
+        ]
+        table(("id", "newsletter", "no.", "period ends", "state", "subject"), rows, right=("id", "no."))
+
+
+@app.command()
+def show(edition: str = _Edition, as_json: bool = _Json) -> None:
+    """The picks, why each candidate is in or out, and how far the sending is."""
+    with opened() as opening:
+        _show(opening, publishing.find(opening.store, edition), as_json)
+
+
+@app.command()
+def preview(
+    edition: str = _Edition,
+    out: Path = typer.Option(Path("preview"), help="The folder to write into."),
+    as_json: bool = _Json,
+) -> None:
+    """Write the html, the text and the .eml exactly as a reader would get them."""
+    with opened() as opening:
+        found = publishing.find(opening.store, edition)
+        rendering, message = opening.sample(found, "reader@example.com", clock())
+        paths = write_preview(out, found, rendering, message.content)
+    if as_json:
+        print_json({"edition": found.id, "subject": rendering.subject, **paths})
+    else:
+        for path in paths.values():
+            say(str(path))
+
+
+@app.command()
+def check(edition: str = _Edition, as_json: bool = _Json) -> None:
+    """See that the mail can be sent as it is."""
+    with opened() as opening:
+        found = publishing.find(opening.store, edition)
+        rendering, message = opening.sample(found, "reader@example.com", clock())
+        findings = check_message(message.content, rendering.subject)
+        if not opening.config.site.postal_address:
+            findings.append("[site] postal_address is empty: the law of many countries wants it in the mail")
+    size = len(rendering.html.encode())
+    if as_json:
+        print_json(
+            {"edition": found.id, "html_bytes": size, "message_bytes": len(message.content), "findings": findings}
+        )
+    else:
+        say(f"{size:,} bytes of html, {len(message.content):,} on the wire")
+        for finding in findings:
+            say(f"  - {finding}", "yellow")
+        say("Nothing else to report." if findings else "All is well.")
+
+
+@app.command()
+def test(
+    words: list[str] = typer.Argument(
+        help="An address, and an edition if it is not the latest.", metavar="ADDRESS [EDITION]"
+    ),
+) -> None:
+    """Send one copy to an address of yours."""
+    addresses = [word for word in words if "@" in word]
+    others = [word for word in words if "@" not in word]
+    if len(addresses) != 1 or len(others) > 1:
+        raise UsageError(
+            "give one address, and the edition if it is not the latest: digest edition test anna@example.com"
+        )
+    with opened() as opening:
+        found = publishing.find(opening.store, others[0] if others else "latest")
+        address = parse(addresses[0]).text
+        _, message = opening.sample(found, address, clock())
+        receipt = asyncio.run(opening.send_one(message))
+    if judge(receipt, command="DATA") is not Verdict.SENT:
+        fail(f"{opening.server.name} did not take it for {address}: {receipt}")
+        raise typer.Exit(1)
+    say(f"Sent to {address}: {receipt}")
+
+
+@app.command()
+def send(edition: str = _Edition, newsletter: str | None = _Newsletter, as_json: bool = _Json) -> None:
+    """Freeze the edition if need be, queue it and deliver until all is settled. Run again after a crash it goes on."""
+    with opened() as opening:
+        found = publishing.find(opening.store, edition, newsletter)
+        chosen = newsletter_named(opening, found.newsletter)
+        publishing.release(opening.store, opening.press, chosen, found.id, clock())
+        settled = sending.deliver(opening, found.id, quiet=as_json)
+        if as_json:
+            print_json(edition_json(opening.store, settled))
+        raise typer.Exit(sending.report(opening, settled, quiet=as_json))
+
+
+@app.command()
+def approve(edition: str = _Edition) -> None:
+    """Let the edition go out at its hour."""
+    _decide(edition, lambda opening, found: publishing.approve(opening.store, found.id))
+
+
+@app.command()
+def hold(edition: str = _Edition, reason: str = typer.Option("held by the desk", help="Why.")) -> None:
+    """Keep the edition back until it is approved."""
+    _decide(edition, lambda opening, found: publishing.hold(opening.store, found.id, reason))
+
+
+@app.command()
+def pause(edition: str = _Edition) -> None:
+    """Stop sending; what is on the wire finishes, the rest waits."""
+    _decide(edition, lambda opening, found: publishing.pause(opening.store, found.id))
+
+
+@app.command()
+def resume(edition: str = _Edition) -> None:
+    """Go on with a paused edition where it stopped."""
+    _decide(edition, lambda opening, found: publishing.resume(opening.store, found.id, clock()))
+
+
+@app.command()
+def cancel(edition: str = _Edition) -> None:
+    """Never send the rest of the edition."""
+    _decide(edition, lambda opening, found: publishing.cancel(opening.store, found.id, clock()))
+
+
+@app.command()
+def resend(
+    edition: str = _Edition,
+    uncertain: bool = typer.Option(False, "--uncertain", help="Those nobody knows the fate of."),
+    failed: bool = typer.Option(False, "--failed", help="Those that failed or were refused."),
+    to: str | None = typer.Option(None, "--to", help="One reader, whatever became of their copy."),
+) -> None:
+    """Queue copies again, with the same Message-ID."""
+    states = publishing.RESENDABLE["uncertain"] if uncertain else frozenset()
+    states |= publishing.RESENDABLE["failed"] if failed else frozenset()
+    if not states and not to:
+        raise UsageError("say which: --uncertain, --failed or --to ADDRESS")
+    with opened() as opening:
+        found = publishing.find(opening.store, edition)
+        reader = parse(to).key if to else ""
+        again = publishing.resend(opening.store, found.id, states or publishing.RESENDABLE["any"], reader, clock())
+        say(
+            f"{again} queued again; they go out when a sender runs: digest serve, or digest edition send {found.id}."
+        )
+
+
+@app.command()
+def deliveries(
+    edition: str = _Edition,
+    state: str = typer.Option("", help="Only these: queued, sent, deferred, refused, failed, uncertain, skipped, ..."),
+    as_json: bool = _Json,
+) -> None:
+    """Who has it, who has not, and what the server said."""
+    if state and state not in set(DeliveryState):
+        raise UsageError(f"there is no state {state!r}; there are: {', '.join(DeliveryState)}")
+    with opened() as opening:
+        found = publishing.find(opening.store, edition)
+        listed = publishing.deliveries_of(opening.store, found.id, state)
+    if as_json:
+        print_json(listed)
+        return
+    rows = [(each.address, each.state, each.attempts, each.code or "", each.reply) for each in listed]
+    table(("address", "state", "tries", "code", "the server's words"), rows, right=("tries",))
+
+
+def _decide(name: str, act: sending.Act) -> None:
+    with opened() as opening:
+        edition = act(opening, publishing.find(opening.store, name))
+        say(f"Edition {edition.id} is {edition.state} now.")
+
+
+def _show(opening: App, edition: Edition, as_json: bool) -> None:
+    if as_json:
+        print_json(edition_json(opening.store, edition))
+    else:
+        print_edition(opening, edition)
+
+
+def _moment(text: str, zone: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--at {text!r} is not a moment; write 2026-11-28T08:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)  # type: ignore[arg-type]

@@ -1,0 +1,59 @@
+"""How commands speak: calm tables for people, plain JSON for scripts, one line for an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+console = Console(highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str = "", style: str = "") -> None:
+    """A line for a person. `text` is never markup: titles come from outside."""
+    console.print(Text(text, style=style))
+
+
+def fail(text: str) -> None:
+    """A line about what went wrong, to standard error."""
+    _errors.print(Text(text, style="red"))
+
+
+def print_json(value: Any) -> None:
+    """The same for scripts. Times are ISO 8601 in UTC."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
+    """A table without noise. Columns named in `right` hold numbers."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*[Text(_shown(value)) for value in row])
+    console.print(made)
+
+
+def local(moment: datetime | None, zone: ZoneInfo) -> str:
+    """A time as people at the desk read it."""
+    return f"{moment.astimezone(zone):%a %d %b %Y %H:%M}" if moment else "never"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)
