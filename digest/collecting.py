@@ -15,6 +15,7 @@ from digest.domain.periods import Period, hour_bucket
 from digest.errors import SourceError
 from digest.sources import Reading, Source
 from digest.store import Store, Transaction, articles
+from digest.store.articles import Unmatched
 
 Bucket = tuple[int, datetime, timedelta]  # page id, start, span
 
@@ -134,7 +135,7 @@ def count_views(store: Store, source_name: str, counts: Mapping[tuple[str, datet
         articles.add_views(tx, source_id, {(pages[key], at, span): n for (key, at, span), n in by_key.items()})
 
 
-def unmatched(store: Store, period: Period) -> list[articles.Unmatched]:
+def unmatched(store: Store, period: Period) -> list[Unmatched]:
     """Pages read in the period that are no articles we know, most read first."""
     with store.read() as tx:
         return articles.unmatched(tx, period)

@@ -1,0 +1,129 @@
+"""Reading the configuration whole: config.toml, then the environment, then secrets from files; all mistakes at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from digest.config import Config, SourceSection
+from digest.errors import ConfigurationError
+
+ENV_PREFIX = "DIGEST_"
+_NOT_SETTINGS = {"DIGEST_CONFIG"}
+
+
+def read_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """Read and check everything. Raises ConfigurationError that lists all mistakes at once."""
+    environ = os.environ if environ is None else environ
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            ["there is no such file; run `digest init` to make one, or name it with --config"], str(path)
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError([f"it cannot be read: {error}"], str(path)) from None
+    problems: list[str] = []
+    _overlay_environment(raw, environ, problems)
+    _load_secret_files(raw, path.parent, problems)
+    problems += _unknown_keys(raw, Config, ())
+    try:
+        config = Config.model_validate({**raw, "folder": path.parent})
+    except ValidationError as error:
+        problems += [_explain(each) for each in error.errors() if each["type"] != "extra_forbidden"]
+        raise ConfigurationError(problems, str(path)) from None
+    if problems:
+        raise ConfigurationError(problems, str(path))
+    return config
+
+
+def _overlay_environment(raw: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX) or name in _NOT_SETTINGS:
+            continue
+        *sections, key = name.removeprefix(ENV_PREFIX).lower().split("__")
+        if not sections:
+            continue  # DIGEST_SOMETHING without a section is not ours
+        place: Any = raw
+        for section in sections:
+            place = place.setdefault(section, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place[key] = environ[name]
+        else:
+            problems.append(f"the environment variable {name} names no setting")
+
+
+def _load_secret_files(place: dict[str, Any], folder: Path, problems: list[str], where: str = "") -> None:
+    """Replace every `<secret>_file = PATH` by `<secret>` with the file's content."""
+    for key, value in list(place.items()):
+        if isinstance(value, dict):
+            _load_secret_files(value, folder, problems, f"{where}{key}.")
+        elif key in ("secret_file", "password_file") and isinstance(value, str):
+            del place[key]
+            try:
+                place[key.removesuffix("_file")] = (folder / value).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                problems.append(f"{where}{key}: the file {value} cannot be read ({error.strerror})")
+                place[key.removesuffix("_file")] = "?" * 32  # so that it is not reported as missing too
+
+
+def _unknown_keys(raw: Any, model: type[BaseModel], where: tuple[str, ...]) -> list[str]:
+    """One line for each key `model` does not know, with the nearest one it does."""
+    known = {field.alias or name: field for name, field in model.model_fields.items() if not field.exclude}
+    problems: list[str] = []
+    for key, value in raw.items():
+        name = ".".join((*where, key))
+        if key not in known:
+            near = difflib.get_close_matches(key, [*known, *_secret_file_keys(known)], n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+            problems.append(f"{name}: there is no such setting; {hint}")
+            continue
+        problems += _unknown_below(value, known[key].annotation, (*where, key))
+    return problems
+
+
+def _unknown_below(value: Any, annotation: Any, where: tuple[str, ...]) -> list[str]:
+    if isinstance(value, dict):
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return _unknown_keys(value, annotation, where)
+        if typing.get_origin(annotation) is dict:
+            inner = typing.get_args(annotation)[1]
+            return [p for k, v in value.items() for p in _unknown_below(v, inner, (*where, k))]
+    if isinstance(value, list) and where == ("sources",):
+        return [p for i, v in enumerate(value) if isinstance(v, dict) for p in _unknown_in_source(v, i)]
+    return []
+
+
+def _unknown_in_source(value: dict[str, Any], index: int) -> list[str]:
+    kinds = {
+        k.model_fields["kind"].annotation.__args__[0]: k for k in typing.get_args(typing.get_args(SourceSection)[0])
+    }  # type: ignore[union-attr]
+    model = kinds.get(value.get("kind"))
+    return _unknown_keys(value, model, ("sources", str(value.get("name", index)))) if model else []
+
+
+def _secret_file_keys(known: Mapping[str, Any]) -> list[str]:
+    return [f"{name}_file" for name in ("secret", "password") if name in known]
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        last = error["loc"][-1]
+        remedy = {
+            "secret": "run `digest init`, or set DIGEST_WEB__SECRET or [web] secret_file",
+            "newsletters": "add a section [newsletters.weekly] with a title",
+        }.get(str(last), "add it")
+        return f"{where}: it is missing; {remedy}"
+    message = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    secret = any(part in ("secret", "password") for part in error["loc"])
+    shown = "" if secret or isinstance(given, dict | list | tuple) else f" (it is {given!r})"
+    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
