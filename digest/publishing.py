@@ -35,6 +35,7 @@ def draft(store: Store, press: Press, newsletter: Newsletter, at: datetime, now:
         edition = editions.create(tx, newsletter, period, now)
         edition = edition or editions.by_period_end(tx, newsletter.name, period.end)
         assert edition is not None, "a period has an edition once it was created"
+        edition = _get(tx, edition.id, lock=True)
         if edition.state is EditionState.SKIPPED:
             editions.move(tx, edition.id, EditionState.DRAFTED)
         elif edition.state not in UNFROZEN:
@@ -164,7 +165,7 @@ def release(store: Store, press: Press, newsletter: Newsletter, edition_id: int,
     """
     try:
         with store.begin(snapshot=True) as tx:
-            edition = _get(tx, edition_id)
+            edition = _get(tx, edition_id, lock=True)
             if edition.state in (EditionState.SENDING, EditionState.SENT):
                 return edition
             if edition.state is EditionState.PAUSED:
@@ -351,8 +352,8 @@ def tell_desk(store: Store, addresses: Sequence[str], edition_id: int, subject: 
             deliveries.queue_notice(tx, notice_id, address, now)
 
 
-def _get(tx: Transaction, edition_id: int) -> Edition:
-    if found := editions.by_id(tx, edition_id):
+def _get(tx: Transaction, edition_id: int, *, lock: bool = False) -> Edition:
+    if found := editions.by_id(tx, edition_id, lock=lock):
         return found
     raise NotFound("edition", edition_id)
 

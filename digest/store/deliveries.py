@@ -34,7 +34,8 @@ def queue_edition(tx: Connection, edition: Edition, now: datetime) -> tuple[int,
         sa.literal(now, deliveries.c.due_at.type),
     )
     names = ["mail", "edition_id", "subscription_id", "state", "queued_at", "due_at"]
-    queued = tx.execute(sa.insert(deliveries).from_select(names, rows)).rowcount
+    statement = sa.insert(deliveries).inline().from_select(names, rows)
+    queued = tx.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
     total, excluded = count_audience(tx, edition.newsletter)
     return total, queued, excluded
 
@@ -288,7 +289,7 @@ def counts(tx: Connection, edition_id: int) -> dict[str, int]:
         .where(deliveries.c.edition_id == edition_id)
         .group_by(deliveries.c.state)
     )
-    found = dict(tx.execute(query).tuples().all())
+    found: dict[str, int] = dict(iter(tx.execute(query)))  # pairs
     return {state.value: found.get(state.value, 0) for state in DeliveryState}
 
 

@@ -53,9 +53,10 @@ def create(tx: Connection, newsletter: Newsletter, period: Period, now: datetime
     return by_id(tx, row.id) if row else None
 
 
-def by_id(tx: Connection, edition_id: int) -> Edition | None:
-    """The edition, if there is one."""
-    row = tx.execute(sa.select(editions).where(editions.c.id == edition_id)).one_or_none()
+def by_id(tx: Connection, edition_id: int, *, lock: bool = False) -> Edition | None:
+    """The edition, if there is one; with `lock` nobody else changes it before this transaction ends."""
+    query = sa.select(editions).where(editions.c.id == edition_id)
+    row = tx.execute(query.with_for_update() if lock else query).one_or_none()
     return _to_edition(row) if row else None
 
 

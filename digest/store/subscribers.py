@@ -92,7 +92,7 @@ def counts(tx: Connection, newsletter: str) -> dict[str, int]:
         .where(subscriptions.c.newsletter == newsletter)
         .group_by(subscriptions.c.state)
     )
-    found = dict(tx.execute(query).tuples().all())
+    found: dict[str, int] = dict(iter(tx.execute(query)))  # pairs
     return {state.value: found.get(state.value, 0) for state in SubscriptionState}
 
 

@@ -1,0 +1,222 @@
+"""From articles to an edition whose deliveries are queued; on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from digest import publishing, subscribing
+from digest.domain.addresses import Address
+from digest.domain.articles import FoundArticle
+from digest.domain.editions import Edition, EditionState, Rendering
+from digest.domain.links import Links
+from digest.domain.newsletters import Approval, Newsletter, Selection, TooFew
+from digest.domain.periods import Schedule
+from digest.domain.subscribers import Evidence, Way
+from digest.errors import NotFound, WrongState
+from digest.store import articles, deliveries, editions
+
+WARSAW = ZoneInfo("Europe/Warsaw")
+SATURDAY = datetime(2026, 11, 28, 7, tzinfo=UTC)  # 08:00 in Warsaw
+HOUR = timedelta(hours=1)
+LINKS = Links("a secret of at least thirty-two characters", "https://recap.example.com")
+WEEKLY = Newsletter(
+    name="weekly",
+    title="The Weekly Recap",
+    language="en",
+    zone=WARSAW,
+    schedule=Schedule.parse("sat 08:00", WARSAW),
+    cutoff=Schedule.parse("sat 08:00", WARSAW),
+    catch_up=12 * HOUR,
+    approval=Approval.NONE,
+    selection=Selection(count=3, min_articles=2),
+)
+
+
+def press(newsletter, edition: Edition, picks) -> Rendering:
+    titles = ", ".join(pick.article.title for pick in picks)
+    return Rendering(edition.id, "en", titles, "", f"<p>{titles}</p>", titles, "mark")
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+def publish(store, now, told, newsletter=WEEKLY):
+    return publishing.publish_due(store, press, newsletter, lambda *notice: told.append(notice), now)
+
+
+def add_articles(store, views: dict[str, int], published=SATURDAY - timedelta(days=2)):
+    with store.begin() as tx:
+        source = articles.source(tx, "site").id
+        pages = articles.page_ids(tx, views)
+        found = {pages[key]: FoundArticle(f"https://{key}", key.upper(), published) for key in views}
+        articles.save(tx, source, found, SATURDAY)
+        counts = {(pages[key], SATURDAY - 30 * HOUR, HOUR): count for key, count in views.items() if count}
+        articles.put_views(tx, source, counts)
+
+
+def add_readers(store, *names, confirmed_at=SATURDAY - timedelta(days=30)):
+    entries = [subscribing.Entry(Address(name, "example.com")) for name in names]
+    evidence = Evidence(Way.OPERATOR, form="by letter")
+    subscribing.bring_in(store, LINKS, entries, "weekly", "en", evidence, confirmed_at)
+
+
+def counts(store, edition):
+    with store.read() as tx:
+        return {state: number for state, number in deliveries.counts(tx, edition.id).items() if number}
+
+
+def titles(store, edition):
+    with store.read() as tx:
+        return [pick.article.title for pick in editions.picked(tx, edition.id)]
+
+
+def test_saturday_drafts_freezes_and_queues_once(store, told):
+    add_articles(store, {"a": 10, "b": 30, "c": 20, "d": 5})
+    add_readers(store, "alice", "bob")
+    edition = publish(store, SATURDAY + timedelta(seconds=1), told)
+    assert edition.state is EditionState.SENDING
+    assert titles(store, edition) == ["B", "C", "A"]
+    assert counts(store, edition) == {"queued": 2}
+    assert (edition.audience, edition.excluded) == (2, 0)
+    assert publish(store, SATURDAY + HOUR, told) == edition
+    assert counts(store, edition) == {"queued": 2}
+    assert told == []
+
+
+def test_two_schedulers_at_the_same_second_make_one_edition(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice", "bob", "charlie")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: publish(store, SATURDAY, told), range(8)))
+    assert {edition.id for edition in found} == {found[0].id}
+    assert counts(store, found[0]) == {"queued": 3}
+
+
+def test_started_late_within_the_limit_it_sends_the_same_period(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    edition = publish(store, SATURDAY + 11 * HOUR, told)
+    assert edition.state is EditionState.SENDING
+    assert edition.period.end == SATURDAY
+
+
+def test_started_later_it_records_a_missed_edition_and_says_so(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    edition = publish(store, SATURDAY + 20 * HOUR, told)
+    assert edition.state is EditionState.SKIPPED
+    assert "missed" in edition.reason
+    assert counts(store, edition) == {}
+    assert len(told) == 1
+    assert publish(store, SATURDAY + 21 * HOUR, told).state is EditionState.SKIPPED
+    assert len(told) == 1
+
+
+def test_a_new_installation_missed_nothing(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice", confirmed_at=SATURDAY + HOUR)
+    assert publish(store, SATURDAY + 20 * HOUR, told) is None
+    assert told == []
+
+
+def test_too_few_articles_skip_the_edition_and_tell_the_desk(store, told):
+    add_articles(store, {"a": 10})
+    add_readers(store, "alice")
+    edition = publish(store, SATURDAY, told)
+    assert edition.state is EditionState.SKIPPED
+    assert "1 of the 2" in edition.reason
+    assert len(told) == 1
+
+
+def test_too_few_articles_are_sent_when_that_is_the_policy(store, told):
+    add_articles(store, {"a": 10})
+    add_readers(store, "alice")
+    generous = replace(WEEKLY, selection=replace(WEEKLY.selection, too_few=TooFew.SEND))
+    assert publish(store, SATURDAY, told, generous).state is EditionState.SENDING
+
+
+def test_nothing_at_all_is_never_sent(store, told):
+    add_readers(store, "alice")
+    generous = replace(WEEKLY, selection=replace(WEEKLY.selection, too_few=TooFew.SEND))
+    assert publish(store, SATURDAY, told, generous).state is EditionState.SKIPPED
+
+
+def test_an_edition_that_needs_approval_waits_for_it(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    careful = replace(WEEKLY, approval=Approval.REQUIRED)
+    edition = publish(store, SATURDAY, told, careful)
+    assert edition.state is EditionState.DRAFTED
+    assert len(told) == 1
+    publishing.approve(store, edition.id)
+    assert publish(store, SATURDAY + HOUR, told, careful).state is EditionState.SENDING
+
+
+def test_a_friday_draft_goes_out_on_saturday_unless_held(store, told):
+    add_articles(store, {"a": 10, "b": 30}, published=SATURDAY - timedelta(days=3))
+    add_readers(store, "alice")
+    friday = replace(WEEKLY, cutoff=Schedule.parse("fri 16:00", WARSAW))
+    draft = publish(store, SATURDAY - 16 * HOUR, told, friday)
+    assert draft.state is EditionState.DRAFTED
+    assert draft.send_at == SATURDAY
+    publishing.hold(store, draft.id)
+    assert publish(store, SATURDAY, told, friday).state is EditionState.HELD
+    publishing.approve(store, draft.id)
+    assert publish(store, SATURDAY, told, friday).state is EditionState.SENDING
+
+
+def test_an_article_is_spent_only_when_its_edition_is_sent(store):
+    add_articles(store, {"a": 10, "b": 30})
+    first = publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY)
+    again = publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY)
+    assert first.id == again.id
+    assert titles(store, again) == ["B", "A"]
+    publishing.release(store, press, WEEKLY, first.id, SATURDAY)
+    with store.read() as tx:
+        spent = editions.sent_article_ids(tx, "weekly")
+    assert len(spent) == 2
+
+
+def test_a_frozen_edition_is_not_ranked_again(store):
+    add_articles(store, {"a": 10, "b": 30})
+    edition = publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY)
+    publishing.release(store, press, WEEKLY, edition.id, SATURDAY)
+    add_articles(store, {"a": 10, "b": 30, "z": 500})
+    publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY)
+    assert titles(store, edition) == ["B", "A"]
+    assert publishing.archived(store, edition.id)[1].text == "B, A"
+
+
+def test_a_suppressed_reader_is_excluded_and_counted(store):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice", "bob")
+    subscribing.suppress(store, LINKS, Address("bob", "example.com"), "asked us", Evidence(Way.OPERATOR), SATURDAY)
+    edition = publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY)
+    edition = publishing.release(store, press, WEEKLY, edition.id, SATURDAY)
+    assert (edition.audience, edition.excluded) == (2, 1)
+    assert counts(store, edition) == {"queued": 1}
+
+
+def test_cancelling_stops_what_has_not_gone_out(store):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice", "bob")
+    edition = publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY)
+    publishing.release(store, press, WEEKLY, edition.id, SATURDAY)
+    publishing.cancel(store, edition.id, SATURDAY)
+    assert counts(store, edition) == {"cancelled": 2}
+    with pytest.raises(WrongState, match="cancelled"):
+        publishing.approve(store, edition.id)
+
+
+def test_what_does_not_exist_is_named(store):
+    with pytest.raises(NotFound, match="edition draft"):
+        publishing.find(store, "latest")
+    with pytest.raises(NotFound, match="99"):
+        publishing.find(store, "99")
