@@ -100,6 +100,10 @@ class StoreUnavailable(DigestError):
         super().__init__(f"the database does not answer: {words}")
 
 
+class StoreConflict(StoreUnavailable):
+    """Another transaction changed the same thing first; this one was undone and may be tried again."""
+
+
 class SchemaMismatch(DigestError):
     """The database's schema is older or newer than this program."""
 

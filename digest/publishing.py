@@ -15,7 +15,7 @@ from digest.domain.editions import UNFROZEN, Edition, EditionState, Pick, Render
 from digest.domain.newsletters import Approval, Newsletter, TooFew
 from digest.domain.periods import Period
 from digest.domain.ranking import Ranked, rank
-from digest.errors import DigestError, NotFound, StoreUnavailable, TooFewArticles, WrongState
+from digest.errors import DigestError, NotFound, StoreConflict, TooFewArticles, WrongState
 from digest.store import Store, Transaction, articles, deliveries, editions, workers
 
 Press = Callable[[Newsletter, Edition, Sequence[Pick]], Rendering]  # lays an edition out, before any reader
@@ -163,23 +163,22 @@ def release(store: Store, press: Press, newsletter: Newsletter, edition_id: int,
 
     Safe to call twice, or by two at once: one edition is queued once. A paused edition goes on.
     """
-    try:
-        with store.begin(snapshot=True) as tx:
-            edition = _get(tx, edition_id, lock=True)
-            if edition.state in (EditionState.SENDING, EditionState.SENT):
-                return edition
-            if edition.state is EditionState.PAUSED:
-                editions.move(tx, edition_id, EditionState.SENDING)
-                deliveries.due_now(tx, edition_id, now)
-            else:
-                _freeze_and_queue(tx, press, newsletter, edition, now)
-            return _get(tx, edition_id)
-    except StoreUnavailable:
-        # Two released it in the same moment and the database let one of them.
-        with store.read() as tx:
-            if (edition := _get(tx, edition_id)).state is not EditionState.SENDING:
-                raise
-            return edition
+    while True:
+        try:
+            with store.begin(snapshot=True) as tx:
+                return _release(tx, press, newsletter, edition_id, now)
+        except StoreConflict:
+            continue  # another draft or release of it came first: look again
+
+
+def _release(tx: Transaction, press: Press, newsletter: Newsletter, edition_id: int, now: datetime) -> Edition:
+    edition = _get(tx, edition_id, lock=True)
+    if edition.state is EditionState.PAUSED:
+        editions.move(tx, edition_id, EditionState.SENDING)
+        deliveries.due_now(tx, edition_id, now)
+    elif edition.state not in (EditionState.SENDING, EditionState.SENT):
+        _freeze_and_queue(tx, press, newsletter, edition, now)
+    return _get(tx, edition_id)
 
 
 def _freeze_and_queue(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, now: datetime) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from digest.errors import StoreUnavailable
+from digest.errors import StoreConflict, StoreUnavailable
 
 T = TypeVar("T")
 _SENDER_LOCKS = 0x446967  # the advisory locks' class in PostgreSQL: "Dig"
@@ -41,14 +41,16 @@ class Store:
     def begin(self, *, snapshot: bool = False) -> Iterator[Connection]:
         """A writing transaction: committed at the end, rolled back on any error. Raises StoreUnavailable.
 
-        With `snapshot` all its statements see the same moment, so that counts agree (SQLite always does so).
+        With `snapshot` all its statements see the same moment, so that counts agree (SQLite always does so);
+        it raises StoreConflict when another transaction got in its way.
         """
         engine = self._frozen_view if snapshot else self._writing
         try:
             with engine.begin() as tx:
                 yield tx
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            raise StoreUnavailable(_words(error)) from error
+            kind = StoreConflict if getattr(error.orig, "sqlstate", "") == "40001" else StoreUnavailable
+            raise kind(_words(error)) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
