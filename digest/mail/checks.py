@@ -1,0 +1,78 @@
+"""What must be true of a mail after rendering, and of its bytes. A mail that fails is not sent."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from email.message import EmailMessage
+
+from lxml import html as lxml_html
+
+from digest.errors import RenderError
+from digest.mail.slots import pattern
+
+MAX_HTML = 100_000  # bytes: Gmail hides what comes after about 102 kB, the unsubscribe link with it
+_LEFTOVERS = ("<link", "<script", "%7b", "{{", "{%", "@import")
+_SPACE = re.compile(r"\s+")
+
+
+def visible_text(html: str) -> str:
+    """What a reader sees, with white space folded."""
+    body = lxml_html.document_fromstring(html).find("body")
+    return _SPACE.sub(" ", body.text_content()).strip() if body is not None else ""
+
+
+def check_html(before: str, after: str, mark: str, slots: dict[str, int]) -> None:
+    """Raises RenderError when inlining lost or left something. `slots` says how often each must be there."""
+    if not after.lstrip().startswith("<!DOCTYPE html"):
+        raise RenderError("doctype", "it is missing, so mail clients would fall into quirks mode")
+    if visible_text(before) != visible_text(after):
+        raise RenderError("text", "inlining the styles changed what the reader sees")
+    if _ignored_styles(before) != _ignored_styles(after):
+        raise RenderError("style", "inlining changed the rules for dark mode and phones")
+    lowered = after.lower()
+    for leftover in _LEFTOVERS:
+        if leftover in lowered:
+            raise RenderError("leftover", f"{leftover!r} is left in the html")
+    if re.search(r'style="[^"]*[{}]', after):
+        raise RenderError("style", "a style attribute holds a brace")
+    check_slots(after, mark, slots)
+
+
+def check_slots(body: str, mark: str, slots: dict[str, int]) -> None:
+    """Each slot stands in the body just as often as it must."""
+    found = pattern(mark).findall(body)
+    for name in {*slots, *found}:
+        if found.count(name) != slots.get(name, 0):
+            raise RenderError("slots", f"{name!r} is there {found.count(name)} times, not {slots.get(name, 0)}")
+
+
+def _ignored_styles(html: str) -> list[str]:
+    return re.findall(r"<style[^>]*>(.*?)</style>", html, re.S)[-1:]
+
+
+def check_message(content: bytes, subject: str) -> list[str]:
+    """What is wrong with a message's bytes, one line each; empty when all is well (RFC 5322, 2045, 8058)."""
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
+    assert isinstance(parsed, EmailMessage)
+    findings = [f"defect: {defect!r}" for part in parsed.walk() for defect in part.defects]
+    findings += [f"{name}: {defect!r}" for name, value in parsed.items() for defect in getattr(value, "defects", ())]
+    for name in ("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "List-Unsubscribe"):
+        if (count := len(parsed.get_all(name, []))) != 1:
+            findings.append(f"{name} is there {count} times, not once")
+    if parsed["Subject"] != subject:
+        findings.append(f"the subject reads {parsed['Subject']!r}, not {subject!r}")
+    if any(byte > 127 for byte in content):
+        findings.append("a byte above 127 is on the wire")
+    lines = content.split(b"\r\n")
+    if any(b"\n" in line or b"\r" in line for line in lines):
+        findings.append("a line ends with something other than CRLF")
+    if max(map(len, lines)) > 998:
+        findings.append("a line is longer than 998 octets")
+    if not re.search(rb"^List-Unsubscribe: <https?://[^ >]+>\r$", content, re.M):
+        findings.append("List-Unsubscribe is not one whole URL on one line")
+    html = parsed.get_body(("html",))
+    if html is not None and (size := len(html.get_content().encode())) > MAX_HTML:
+        findings.append(f"the html has {size:,} bytes; Gmail cuts after about 102,000")
+    return findings
