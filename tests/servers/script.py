@@ -1,0 +1,93 @@
+"""What goes wrong at the SMTP server, told as plain rules: which command, for whom, how often, and what then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
+
+At: TypeAlias = Literal[
+    "CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "END", "RSET", "NOOP", "QUIT"
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a session stands when the server is about to reply."""
+
+    at: At
+    connection: int  # the first one is 1
+    transaction: int = 0  # counts the MAIL commands of this connection
+    sender: str = ""
+    recipient: str = ""  # the one a RCPT names
+    recipients: tuple[str, ...] = ()  # those accepted so far
+    argument: str = ""  # what stood behind the command
+    open: int = 1  # connections open now, this one included
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing the server does at `at` instead of its ordinary reply.
+
+    CONNECT is the greeting, BODY the message while it is read, END the reply after its final dot.
+    Example: `Fault(at="RCPT", recipient="bob@*", reply="450 4.2.0 try later", times=1)`.
+    """
+
+    at: At
+    reply: str | bytes = ""  # empty: the ordinary one. A newline makes several lines; bytes go out as they are
+    recipient: str = "*"  # a pattern: of the RCPT, later of any accepted recipient
+    sender: str = "*"
+    times: int | None = None  # how often; None: always
+    after: int = 0  # how many such steps go well first
+    per: Literal["server", "connection", "transaction", "recipient"] = "server"  # what `times` and `after` count in
+    delay: float = 0  # seconds before the reply
+    drop: Literal["", "before", "after", "reset"] = ""  # hang up before or after the reply; reset: before, with a RST
+    after_bytes: int | None = None  # BODY only: hang up after so many bytes of the message
+    keep: bool = False  # END only: the message counts as received although no yes is said
+
+    def concerns(self, step: Step) -> bool:
+        """Whether this is its place and its reader."""
+        return (
+            self.at == step.at
+            and fnmatchcase(step.sender.lower(), self.sender.lower())
+            and (self.recipient == "*" or any(map(self._is_for, (step.recipient, *step.recipients))))
+        )
+
+    def _is_for(self, address: str) -> bool:
+        return bool(address) and fnmatchcase(address.lower(), self.recipient.lower())
+
+
+Policy: TypeAlias = Callable[[Step], Fault | None]
+
+
+class Script:
+    """A policy made of rules: the first that concerns the step and is neither early nor spent acts."""
+
+    def __init__(self, *faults: Fault) -> None:
+        self.faults = faults
+        self.acted: Counter[Fault] = Counter()  # how often each did its work
+        self._seen: Counter[tuple[int, object]] = Counter()
+
+    def __call__(self, step: Step) -> Fault | None:
+        """The fault for this step, or None."""
+        for number, fault in enumerate(self.faults):
+            if not fault.concerns(step):
+                continue
+            scope = number, _scope(fault, step)
+            self._seen[scope] += 1
+            turn = self._seen[scope] - fault.after
+            if turn >= 1 and (fault.times is None or turn <= fault.times):
+                self.acted[fault] += 1
+                return fault
+        return None
+
+
+def _scope(fault: Fault, step: Step) -> object:
+    return {
+        "server": (),
+        "connection": step.connection,
+        "transaction": (step.connection, step.transaction),
+        "recipient": step.recipient or step.recipients,
+    }[fault.per]
