@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 At: TypeAlias = Literal[
-    "CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "END", "RSET", "NOOP", "QUIT"
+    "CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "END", "REPLY", "RSET", "NOOP", "QUIT"
 ]
 
 
@@ -27,11 +27,13 @@ class Step:
     open: int = 1  # connections open now, this one included
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is counted on its own, like as they may be
 class Fault:
     """One thing the server does at `at` instead of its ordinary reply.
 
-    CONNECT is the greeting, BODY the message while it is read, END the reply after its final dot.
+    CONNECT is the greeting and BODY the message while it is read. END comes after the final dot, before the
+    message is taken: a refusal or a broken line there loses it. REPLY comes when it has been taken, and only
+    the word that says so can still go wrong.
     Example: `Fault(at="RCPT", recipient="bob@*", reply="450 4.2.0 try later", times=1)`.
     """
 
@@ -43,9 +45,13 @@ class Fault:
     after: int = 0  # how many such steps go well first
     per: Literal["server", "connection", "transaction", "recipient"] = "server"  # what `times` and `after` count in
     delay: float = 0  # seconds before the reply
-    drop: Literal["", "before", "after", "reset"] = ""  # hang up before or after the reply; reset: before, with a RST
+    drop: bool | Literal["before", "after", "reset"] = False  # hang up: before the reply (True), after it, with a RST
     after_bytes: int | None = None  # BODY only: hang up after so many bytes of the message
-    keep: bool = False  # END only: the message counts as received although no yes is said
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it hangs up without a reply."""
+        return self.drop in (True, "before", "reset")
 
     def concerns(self, step: Step) -> bool:
         """Whether this is its place and its reader."""
@@ -66,16 +72,16 @@ class Script:
     """A policy made of rules: the first that concerns the step and is neither early nor spent acts."""
 
     def __init__(self, *faults: Fault) -> None:
-        self.faults = faults
+        self.faults = list(faults)  # may be changed while the server runs
         self.acted: Counter[Fault] = Counter()  # how often each did its work
-        self._seen: Counter[tuple[int, object]] = Counter()
+        self._seen: Counter[tuple[Fault, object]] = Counter()
 
     def __call__(self, step: Step) -> Fault | None:
         """The fault for this step, or None."""
-        for number, fault in enumerate(self.faults):
+        for fault in list(self.faults):
             if not fault.concerns(step):
                 continue
-            scope = number, _scope(fault, step)
+            scope = fault, _scope(fault, step)
             self._seen[scope] += 1
             turn = self._seen[scope] - fault.after
             if turn >= 1 and (fault.times is None or turn <= fault.times):

@@ -10,6 +10,7 @@ import email.policy
 import re
 from dataclasses import dataclass
 from email.message import EmailMessage
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tests.servers.script import At, Fault, Step
@@ -27,7 +28,7 @@ class Received:
     """A message the server took. `data` has CRLF line ends, its dots unstuffed, no final dot."""
 
     mail_from: str
-    rcpt_tos: tuple[str, ...]
+    recipients: list[str]
     data: bytes
     options: tuple[str, ...] = ()  # what MAIL said behind the address
     connection: int = 1
@@ -35,7 +36,8 @@ class Received:
     login: str = ""
     defects: tuple[str, ...] = ()  # what a strict server would not have taken
 
-    def message(self) -> EmailMessage:
+    @cached_property
+    def parsed(self) -> EmailMessage:
         """The message as the standard library reads it."""
         parsed = email.message_from_bytes(self.data, policy=email.policy.SMTP)
         assert isinstance(parsed, EmailMessage)
@@ -155,11 +157,11 @@ class Session:
         body = await self._wire.body(fault.after_bytes if fault else None)
         fault = self._fault("END")
         ordinary = "250 2.0.0 taken"
-        reply = fault.reply if fault and fault.reply else ordinary
         if self._server.delay:
             await asyncio.sleep(self._server.delay)
-        if fault is None or fault.keep or (fault.drop not in ("before", "reset") and _is_yes(reply)):
+        if fault is None or not (fault.is_silent or _is_no(fault.reply)):
             self._server.keep(self._as_received(body))
+            fault = fault or self._fault("REPLY")
         self._reset()
         await self._perform(fault, ordinary)
 
@@ -200,7 +202,7 @@ class Session:
             await self._wire.say(ordinary)
             return _is_yes(ordinary)
         await asyncio.sleep(fault.delay)
-        if fault.drop in ("before", "reset"):
+        if fault.is_silent:
             raise HungUp(reset=fault.drop == "reset")
         reply = fault.reply or ordinary
         await self._wire.say(reply)
@@ -234,7 +236,7 @@ class Session:
     def _as_received(self, body: bytes) -> Received:
         return Received(
             mail_from=self._sender or "",
-            rcpt_tos=tuple(self._recipients),
+            recipients=self._recipients,
             data=unstuff(body),
             options=self._options,
             connection=self._number,
@@ -279,6 +281,10 @@ def _decoded(text: str) -> str:
 
 def _code(reply: str | bytes) -> str:
     return reply[:3].decode("ascii", "replace") if isinstance(reply, bytes) else reply[:3]
+
+
+def _is_no(reply: str | bytes) -> bool:
+    return bool(reply) and not _is_yes(reply)
 
 
 def _is_yes(reply: str | bytes) -> bool:

@@ -82,6 +82,12 @@ class RecordingServer:
         assert not self._crashes, f"the test's own SMTP server broke: {self._crashes}"
 
     @property
+    def faults(self) -> list[Fault]:
+        """The rules of its script, to be added to and cleared while it runs."""
+        assert isinstance(self.script, Script), "this server has a policy of another kind"
+        return self.script.faults
+
+    @property
     def ca_file(self) -> str:
         """The certificate a client may trust."""
         assert self.certificate is not None, "the server speaks no TLS"
@@ -107,7 +113,7 @@ class RecordingServer:
 
     def received_by(self, address: str) -> list[Received]:
         """The messages for one recipient, in order."""
-        return [each for each in self.received if address in each.rcpt_tos]
+        return [each for each in self.received if address in each.recipients]
 
     def wait_for(self, count: int, timeout: float = 10) -> list[Received]:
         """Wait until `count` messages are there."""
@@ -163,7 +169,7 @@ def _as_line(message: Received) -> dict[str, object]:
     headers = email.message_from_bytes(message.data.partition(b"\r\n\r\n")[0])
     return {
         "mail_from": message.mail_from,
-        "rcpt_tos": message.rcpt_tos,
+        "recipients": message.recipients,
         "message_id": headers["Message-ID"],
         "size": len(message.data),
         "sha256": hashlib.sha256(message.data).hexdigest(),
