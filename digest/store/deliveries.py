@@ -194,7 +194,7 @@ def settle(tx: Connection, worker_id: int, outcomes: Sequence[Outcome], now: dat
         .where(
             deliveries.c.id == sa.bindparam("delivery_id"),
             deliveries.c.worker_id == worker_id,
-            deliveries.c.state.in_((DeliveryState.SENDING, DeliveryState.UNCERTAIN)),
+            sa.or_(deliveries.c.state == DeliveryState.SENDING, deliveries.c.state == DeliveryState.UNCERTAIN),
         )
         .values(
             state=sa.bindparam("new_state"),
