@@ -1,0 +1,50 @@
+"""DOOR: the public pages, the archive and the beacon. GET shows, POST acts; no cookie, no session, no script."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from digest import __version__
+from digest.app import App, Clock
+from digest.web import archive, beacon, health, leaving, signup
+from digest.web.guards import Guards
+from digest.web.pages import Pages
+
+
+def create_web(app: App, clock: Clock) -> FastAPI:
+    """The web application over a service. Links in pages come from the configuration, never from a request."""
+    pages = Pages(app)
+    tally = beacon.Tally(app)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with tally.flushing():
+            yield
+
+    web = FastAPI(
+        title="Digest",
+        version=__version__,
+        docs_url="/api/docs",
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        redirect_slashes=False,  # a redirect would break one-click unsubscribing (RFC 8058 section 3.1)
+        lifespan=lifespan,
+    )
+
+    @web.exception_handler(HTTPException)
+    async def _error(request: Request, error: HTTPException) -> Response:
+        return pages.error(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    web.include_router(signup.router(app, pages, clock))
+    web.include_router(leaving.router(app, pages, clock))
+    web.include_router(archive.router(app, pages))
+    web.include_router(beacon.router(app, tally, clock))
+    web.include_router(health.router(app))
+    web.include_router(pages.router())
+    web.add_middleware(Guards)
+    return web

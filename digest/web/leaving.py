@@ -1,0 +1,55 @@
+"""Unsubscribing: a page with one button, and RFC 8058's one click. Always ends well."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from digest import subscribing
+from digest.app import App, Clock
+from digest.domain.subscribers import Evidence, SubscriptionState, Way
+from digest.errors import InvalidToken
+from digest.web.forms import read_form
+from digest.web.pages import Pages
+
+
+def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
+    """`/unsubscribe/<token>`."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.api_route("/unsubscribe/{token}", methods=["GET", "HEAD"])
+    def show(token: str) -> Response:
+        try:
+            found = subscribing.look_up_unsubscribe(app.store, app.links, token)
+        except InvalidToken:
+            return pages.page("expired.html", 404)
+        if found is None or found.state is SubscriptionState.UNSUBSCRIBED or found.newsletter not in app.newsletters:
+            return pages.page("unsubscribed.html", title=_title(app, found.newsletter if found else ""))
+        return pages.page("unsubscribe.html", title=_title(app, found.newsletter))
+
+    @routes.post("/unsubscribe/{token}")
+    async def act(token: str, request: Request) -> Response:
+        # No cookie, no login, no referer, no redirect: mailbox providers post here by themselves.
+        form = await read_form(request)
+        one_click = form.get("List-Unsubscribe") == "One-Click"
+        if not one_click and form.get("confirm") != "yes":
+            raise HTTPException(400, "The button was not pressed. Please open the link again and press it.")
+        evidence = Evidence(
+            Way.ONE_CLICK if one_click else Way.LINK, user_agent=request.headers.get("user-agent", "")[:200]
+        )
+        try:
+            found = await run_in_threadpool(subscribing.unsubscribe, app.store, app.links, token, evidence, clock())
+        except InvalidToken:
+            return pages.page("expired.html", 404)
+        if one_click:
+            return PlainTextResponse("You are unsubscribed.\n")
+        return pages.page("unsubscribed.html", title=_title(app, found.newsletter if found else ""))
+
+    return routes
+
+
+def _title(app: App, newsletter: str) -> str:
+    return app.newsletters[newsletter].title if newsletter in app.newsletters else ""
