@@ -13,6 +13,7 @@ from digest.cli.printing import fail, local, print_json, say, table
 from digest.domain.articles import Harvest
 from digest.errors import SourceError, UsageError
 from digest.sources import Reading, Source
+from digest.store.articles import Unmatched
 
 
 def collect(
@@ -50,7 +51,7 @@ def _collect(app: App, names: list[str], as_json: bool) -> bool:
     return any(each.error for each in results)
 
 
-def _tell_unmatched(strangers: list[collecting.Unmatched]) -> None:
+def _tell_unmatched(strangers: list[Unmatched]) -> None:
     if strangers:
         say(f"{len(strangers)} pages were read in the closed period but are no articles; the most read of them:")
         for each in strangers[:10]:

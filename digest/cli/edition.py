@@ -192,9 +192,7 @@ def resend(
         found = publishing.find(opening.store, edition)
         reader = parse(to).key if to else ""
         again = publishing.resend(opening.store, found.id, states or publishing.RESENDABLE["any"], reader, clock())
-        say(
-            f"{again} queued again; they go out when a sender runs: digest serve, or digest edition send {found.id}."
-        )
+        say(f"{again} queued again; they go out when a sender runs: digest serve, or digest edition send {found.id}.")
 
 
 @app.command()
