@@ -91,7 +91,11 @@ class App:
             if failed:
                 self.tell_desk(0, f"{newsletter.title}: a source could not be read", "\n\n".join(failed), now)
             return publishing.publish_due(
-                self.store, self.press, newsletter, lambda *notice: self.tell_desk(*notice, now), now
+                self.store,
+                self.press,
+                newsletter,
+                lambda edition_id, subject, text: self.tell_desk(edition_id, subject, text, now),
+                now,
             )
 
         return await asyncio.to_thread(work)

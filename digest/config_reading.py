@@ -104,7 +104,7 @@ def _unknown_below(value: Any, annotation: Any, where: tuple[str, ...]) -> list[
 def _unknown_in_source(value: dict[str, Any], index: int) -> list[str]:
     kinds = {
         k.model_fields["kind"].annotation.__args__[0]: k for k in typing.get_args(typing.get_args(SourceSection)[0])
-    }  # type: ignore[union-attr]
+    }
     model = kinds.get(value.get("kind"))
     return _unknown_keys(value, model, ("sources", str(value.get("name", index)))) if model else []
 

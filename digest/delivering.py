@@ -23,12 +23,11 @@ from digest.domain.editions import EditionState
 from digest.errors import DigestError, StoreUnavailable, TransportError
 from digest.mail.letters import Message
 from digest.mail.smtp import Answer, ConnectionLost, SmtpSession
-from digest.store import Store, deliveries, editions, workers
+from digest.store import Store, editions, outbox, workers
 from digest.store.engine import SenderLock
 
 WINDOW = 2  # deliveries claimed at one time, a connection
 HEARTBEAT = timedelta(seconds=2)
-SILENT_FOR = timedelta(seconds=60)  # a worker on a machine that vanished is given up after this
 _TURN_PAUSE = 0.02  # seconds a bookkeeper waits for outcomes to gather
 _IDLE_PAUSE = 0.5  # seconds between looks at an empty outbox
 
@@ -99,7 +98,7 @@ class Sender:
             with self.store.begin() as tx:
                 workers.stop(tx, self._worker_id, now)
             raise SenderBusy
-        bury_the_dead(self.store, self._worker_id, now)
+        outbox.bury_the_dead(self.store, self._worker_id, now)
         self._beaten_at = now
 
     async def _keep_books(self, is_done: Callable[[], bool]) -> None:
@@ -133,11 +132,11 @@ class Sender:
         outcomes = list(self._outcomes)
         with self.store.begin() as tx:
             if self._lost_track:
-                deliveries.release_unknown(tx, self._worker_id, self._held)
-            deliveries.settle(tx, self._worker_id, outcomes, now)
+                outbox.release_unknown(tx, self._worker_id, self._held)
+            outbox.settle(tx, self._worker_id, outcomes, now)
             room = self.connections * WINDOW - (len(self._held) - len(outcomes))
-            claimed = deliveries.claim(tx, self._worker_id, now, room) if claiming and room > 0 else []
-            for edition_id in deliveries.settled_editions(tx):
+            claimed = outbox.claim(tx, self._worker_id, now, room) if claiming and room > 0 else []
+            for edition_id in outbox.settled_editions(tx):
                 editions.move(tx, edition_id, EditionState.SENT, sent_at=now)
         del self._outcomes[: len(outcomes)]
         self._held.difference_update(each.delivery_id for each in outcomes)
@@ -155,7 +154,7 @@ class Sender:
             self._lock = self.store.lock_sender(self._worker_id)
         with self.store.begin() as tx:
             workers.beat(tx, self._worker_id, now)
-        bury_the_dead(self.store, self._worker_id, now)
+        outbox.bury_the_dead(self.store, self._worker_id, now)
 
     async def _drain(self, lines: list[asyncio.Task[None]]) -> None:
         """Give back what is not on the wire, let the rest finish, record it, and leave."""
@@ -277,31 +276,6 @@ _PAUSED = (
     "had the edition yet is still in the queue.\n\nWhat was said: {words}\n\n"
     "When it is mended, run: digest edition resume {id}"
 )
-
-
-def bury_the_dead(store: Store, own_id: int, now: datetime) -> int:
-    """Make uncertain what workers that died had on the wire. Returns how many deliveries that were."""
-    with store.read() as tx:
-        others = [each for each in workers.not_stopped(tx) if each.id != own_id]
-    dead = [each.id for each in others if now - each.heartbeat_at > SILENT_FOR or _is_dead(store, each.id)]
-    if not dead:
-        return 0
-    with store.begin() as tx:
-        unknown = deliveries.make_uncertain(tx, dead, now)
-        for worker_id in dead:
-            workers.stop(tx, worker_id, now)
-    return unknown
-
-
-def _is_dead(store: Store, worker_id: int) -> bool:
-    """Whether a worker's lock is free. With SQLite we hold the only one, so every other is dead."""
-    if store.is_sqlite:
-        return True
-    lock = store.lock_sender(worker_id)
-    if lock is None:
-        return False
-    lock.release()
-    return True
 
 
 def _give_back(delivery: Delivery, receipt: Receipt = NO_RECEIPT, due_at: datetime | None = None) -> Outcome:

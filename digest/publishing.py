@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from digest.domain.articles import Article, canonical_url
-from digest.domain.deliveries import UNSETTLED, DeliveryState, Settled
+from digest.domain.deliveries import Settled
 from digest.domain.editions import UNFROZEN, Edition, EditionState, Pick, Rendering
 from digest.domain.newsletters import Approval, Newsletter, TooFew
 from digest.domain.periods import Period
 from digest.domain.ranking import Ranked, rank
-from digest.errors import DigestError, NotFound, StoreConflict, TooFewArticles, WrongState
+from digest.errors import DigestError, NotFound, StoreConflict, TooFewArticles
 from digest.store import Store, Transaction, articles, deliveries, editions, workers
 
 Press = Callable[[Newsletter, Edition, Sequence[Pick]], Rendering]  # lays an edition out, before any reader
@@ -35,16 +34,16 @@ def draft(store: Store, press: Press, newsletter: Newsletter, at: datetime, now:
         edition = editions.create(tx, newsletter, period, now)
         edition = edition or editions.by_period_end(tx, newsletter.name, period.end)
         assert edition is not None, "a period has an edition once it was created"
-        edition = _get(tx, edition.id, lock=True)
+        edition = editions.required(tx, edition.id, lock=True)
         if edition.state is EditionState.SKIPPED:
             editions.move(tx, edition.id, EditionState.DRAFTED)
         elif edition.state not in UNFROZEN:
             return edition
         try:
-            _rank_and_lay_out(tx, press, newsletter, _get(tx, edition.id))
+            _rank_and_lay_out(tx, press, newsletter, editions.required(tx, edition.id))
         except TooFewArticles as error:
             editions.move(tx, edition.id, EditionState.SKIPPED, reason=str(error))
-        return _get(tx, edition.id)
+        return editions.required(tx, edition.id)
 
 
 def _rank_and_lay_out(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition) -> None:
@@ -66,95 +65,6 @@ def _rank(tx: Transaction, newsletter: Newsletter, edition: Edition) -> list[Ran
     return rank(candidates, edition.period, newsletter.selection, sent)
 
 
-# --- the desk's decisions ------------------------------------------------------------------------
-
-
-def approve(store: Store, edition_id: int) -> Edition:
-    """The desk lets the edition go out at its hour."""
-    return _move(store, edition_id, EditionState.APPROVED, "approved")
-
-
-def hold(store: Store, edition_id: int, reason: str = "held by the desk") -> Edition:
-    """The desk keeps the edition back until it approves."""
-    return _move(store, edition_id, EditionState.HELD, "held", reason=reason)
-
-
-def pause(store: Store, edition_id: int, reason: str = "paused by the desk") -> Edition:
-    """Stop sending; what is on the wire finishes, everything else waits."""
-    return _move(store, edition_id, EditionState.PAUSED, "paused", reason=reason)
-
-
-def cancel(store: Store, edition_id: int, now: datetime) -> Edition:
-    """Never send the rest of the edition."""
-    with store.begin() as tx:
-        if not editions.move(tx, edition_id, EditionState.CANCELLED, reason="cancelled by the desk"):
-            raise _wrong_state(tx, edition_id, "cancelled")
-        deliveries.cancel_waiting(tx, edition_id, now)
-        return _get(tx, edition_id)
-
-
-def resume(store: Store, edition_id: int, now: datetime) -> Edition:
-    """Go on with a paused edition where it stopped."""
-    with store.begin() as tx:
-        if _get(tx, edition_id).state is not EditionState.PAUSED:
-            raise _wrong_state(tx, edition_id, "resumed", "only a paused edition can")
-        editions.move(tx, edition_id, EditionState.SENDING)
-        deliveries.due_now(tx, edition_id, now)
-        return _get(tx, edition_id)
-
-
-def _move(store: Store, edition_id: int, to: EditionState, wish: str, reason: str = "") -> Edition:
-    with store.begin() as tx:
-        if not editions.move(tx, edition_id, to, reason=reason):
-            raise _wrong_state(tx, edition_id, wish)
-        return _get(tx, edition_id)
-
-
-# --- the desk's wishes for an article -------------------------------------------------------------
-
-
-def find_article(store: Store, name: str, site_url: str) -> Article:
-    """The article by its id or its address. Raises NotFound."""
-    with store.read() as tx:
-        if name.isdecimal():
-            found = articles.by_ids(tx, [int(name)]).get(int(name))
-        else:
-            found = articles.by_page(tx, _canonical(name, site_url))
-    if found is None:
-        raise NotFound("article", repr(name), "give an id from `digest articles list`, or its address")
-    return found
-
-
-def pin(store: Store, article: Article, now: datetime) -> Article:
-    """The article comes first in the next edition; pins keep the order they were made in."""
-    return _wish(store, article, pinned_at=now)
-
-
-def ban(store: Store, article: Article, now: datetime) -> Article:
-    """The article never comes into an edition."""
-    return _wish(store, article, banned_at=now)
-
-
-def unmark(store: Store, article: Article) -> Article:
-    """Neither pinned nor banned."""
-    return _wish(store, article)
-
-
-def _wish(
-    store: Store, article: Article, pinned_at: datetime | None = None, banned_at: datetime | None = None
-) -> Article:
-    with store.begin() as tx:
-        articles.set_wish(tx, article.id, pinned_at=pinned_at, banned_at=banned_at)
-        return articles.by_ids(tx, [article.id])[article.id]
-
-
-def _canonical(name: str, site_url: str) -> str:
-    try:
-        return canonical_url(name, site_url)
-    except ValueError:
-        return name
-
-
 # --- sending -------------------------------------------------------------------------------------
 
 
@@ -172,19 +82,19 @@ def release(store: Store, press: Press, newsletter: Newsletter, edition_id: int,
 
 
 def _release(tx: Transaction, press: Press, newsletter: Newsletter, edition_id: int, now: datetime) -> Edition:
-    edition = _get(tx, edition_id, lock=True)
+    edition = editions.required(tx, edition_id, lock=True)
     if edition.state is EditionState.PAUSED:
         editions.move(tx, edition_id, EditionState.SENDING)
         deliveries.due_now(tx, edition_id, now)
     elif edition.state not in (EditionState.SENDING, EditionState.SENT):
         _freeze_and_queue(tx, press, newsletter, edition, now)
-    return _get(tx, edition_id)
+    return editions.required(tx, edition_id)
 
 
 def _freeze_and_queue(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, now: datetime) -> None:
     picks = editions.picked(tx, edition.id)
-    if not editions.move(tx, edition.id, EditionState.SENDING, frozen_at=now):
-        raise _wrong_state(tx, edition.id, "sent", "approve it first" if edition.state is EditionState.HELD else "")
+    hint = "approve it first" if edition.state is EditionState.HELD else ""
+    editions.must_move(tx, edition.id, EditionState.SENDING, "sent", hint, frozen_at=now)
     if not picks:
         raise TooFewArticles(0, 1)
     rendering = press(newsletter, edition, picks)
@@ -268,32 +178,13 @@ def _draft_text(newsletter: Newsletter, edition: Edition) -> str:
     )
 
 
-RESENDABLE: dict[str, frozenset[DeliveryState]] = {
-    "uncertain": frozenset({DeliveryState.UNCERTAIN}),
-    "failed": frozenset({DeliveryState.FAILED, DeliveryState.REFUSED}),
-    "any": frozenset(DeliveryState) - UNSETTLED,
-}
-
-
-def resend(store: Store, edition_id: int, states: frozenset[DeliveryState], reader_key: str, now: datetime) -> int:
-    """Queue settled deliveries again, with the same Message-ID; returns how many."""
-    with store.begin() as tx:
-        edition = _get(tx, edition_id)
-        if edition.frozen_at is None:
-            raise _wrong_state(tx, edition_id, "resent", "it was never sent")
-        again = deliveries.queue_again(tx, edition_id, states, now, reader_key)
-        if again and edition.state is not EditionState.SENDING:
-            editions.move(tx, edition_id, EditionState.SENDING)
-        return again
-
-
 # --- looking -------------------------------------------------------------------------------------
 
 
 def get(store: Store, edition_id: int) -> Edition:
     """The edition. Raises NotFound."""
     with store.read() as tx:
-        return _get(tx, edition_id)
+        return editions.required(tx, edition_id)
 
 
 def find(store: Store, name: str, newsletter: str | None = None) -> Edition:
@@ -305,7 +196,7 @@ def find(store: Store, name: str, newsletter: str | None = None) -> Edition:
             raise NotFound("edition", "yet", "run `digest edition draft`")
         if not name.isdecimal():
             raise NotFound("edition", repr(name), "give its number from `digest edition list`, or `latest`")
-        return _get(tx, int(name))
+        return editions.required(tx, int(name))
 
 
 def listed(store: Store, newsletter: str | None = None) -> list[Edition]:
@@ -336,7 +227,7 @@ def archive(store: Store, newsletter: str | None = None) -> list[Edition]:
 def archived(store: Store, edition_id: int) -> tuple[Edition, Rendering]:
     """A frozen edition as it was sent. Raises NotFound."""
     with store.read() as tx:
-        edition = _get(tx, edition_id)
+        edition = editions.required(tx, edition_id)
         frozen = editions.frozen(tx, edition_id)
     if not frozen or edition.state not in (EditionState.SENT, EditionState.SENDING, EditionState.PAUSED):
         raise NotFound("edition", edition_id, "it is not published")
@@ -349,13 +240,3 @@ def tell_desk(store: Store, addresses: Sequence[str], edition_id: int, subject: 
         notice_id = workers.add_notice(tx, edition_id or None, subject, text, now)
         for address in addresses:
             deliveries.queue_notice(tx, notice_id, address, now)
-
-
-def _get(tx: Transaction, edition_id: int, *, lock: bool = False) -> Edition:
-    if found := editions.by_id(tx, edition_id, lock=lock):
-        return found
-    raise NotFound("edition", edition_id)
-
-
-def _wrong_state(tx: Transaction, edition_id: int, wish: str, hint: str = "") -> WrongState:
-    return WrongState("edition", edition_id, _get(tx, edition_id).state, wish, hint)

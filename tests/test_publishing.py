@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest import publishing, subscribing
+from digest import desk, publishing, subscribing
 from digest.domain.addresses import Address
 from digest.domain.articles import FoundArticle
 from digest.domain.editions import Edition, EditionState, Rendering
@@ -155,7 +155,7 @@ def test_an_edition_that_needs_approval_waits_for_it(store, told):
     edition = publish(store, SATURDAY, told, careful)
     assert edition.state is EditionState.DRAFTED
     assert len(told) == 1
-    publishing.approve(store, edition.id)
+    desk.approve(store, edition.id)
     assert publish(store, SATURDAY + HOUR, told, careful).state is EditionState.SENDING
 
 
@@ -166,9 +166,9 @@ def test_a_friday_draft_goes_out_on_saturday_unless_held(store, told):
     draft = publish(store, SATURDAY - 16 * HOUR, told, friday)
     assert draft.state is EditionState.DRAFTED
     assert draft.send_at == SATURDAY
-    publishing.hold(store, draft.id)
+    desk.hold(store, draft.id)
     assert publish(store, SATURDAY, told, friday).state is EditionState.HELD
-    publishing.approve(store, draft.id)
+    desk.approve(store, draft.id)
     assert publish(store, SATURDAY, told, friday).state is EditionState.SENDING
 
 
@@ -209,10 +209,10 @@ def test_cancelling_stops_what_has_not_gone_out(store):
     add_readers(store, "alice", "bob")
     edition = publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY)
     publishing.release(store, press, WEEKLY, edition.id, SATURDAY)
-    publishing.cancel(store, edition.id, SATURDAY)
+    desk.cancel(store, edition.id, SATURDAY)
     assert counts(store, edition) == {"cancelled": 2}
     with pytest.raises(WrongState, match="cancelled"):
-        publishing.approve(store, edition.id)
+        desk.approve(store, edition.id)
 
 
 def test_what_does_not_exist_is_named(store):

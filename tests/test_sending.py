@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from digest import publishing, subscribing
+from digest import desk, subscribing
 from digest.domain.deliveries import DeliveryState
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
@@ -172,7 +172,7 @@ def test_uncertain_copies_are_sent_again_only_when_asked_and_with_the_same_id(se
     assert service.counts(edition) == {"sent": 2, "uncertain": 1}
     service.deliver(edition)
     assert recipients(smtpd)["reader1@example.com"] == 1  # taken, but we never heard so
-    publishing.resend(service.app.store, edition.id, frozenset({DeliveryState.UNCERTAIN}), "", service.clock())
+    desk.resend(service.app.store, edition.id, frozenset({DeliveryState.UNCERTAIN}), "", service.clock())
     service.deliver(edition)
     ids = [m.parsed["Message-ID"] for m in smtpd.received if m.recipients == ["reader1@example.com"]]
     assert len(ids) == 2
@@ -201,8 +201,7 @@ def test_a_stop_lets_the_messages_in_flight_finish_and_leaves_nothing_uncertain(
     async def stopped_half_way() -> None:
         sender = service.app.sender(service.clock)
         running = asyncio.create_task(sender.run())
-        while len(smtpd.received) < 40:
-            await asyncio.sleep(0.005)
+        await asyncio.to_thread(smtpd.wait_for, 40)
         sender.stopping.set()
         await running
 

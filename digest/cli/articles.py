@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from digest import publishing
+from digest import desk, publishing
 from digest.app import App
 from digest.cli.opening import clock, newsletter_named, opened
 from digest.cli.printing import local, print_json, say, table
@@ -53,7 +53,7 @@ def show(article: str = typer.Argument(help="Its id or its address."), as_json: 
 def pin(article: str = typer.Argument(help="Its id or its address.")) -> None:
     """Put the article first in the next edition, whatever its views."""
     with opened() as opening:
-        found = publishing.pin(opening.store, _find(opening, article), clock())
+        found = desk.pin(opening.store, _find(opening, article), clock())
     say(f"Pinned: {found.title}")
 
 
@@ -61,7 +61,7 @@ def pin(article: str = typer.Argument(help="Its id or its address.")) -> None:
 def ban(article: str = typer.Argument(help="Its id or its address.")) -> None:
     """Never put the article into an edition."""
     with opened() as opening:
-        found = publishing.ban(opening.store, _find(opening, article), clock())
+        found = desk.ban(opening.store, _find(opening, article), clock())
     say(f"Banned: {found.title}")
 
 
@@ -69,12 +69,12 @@ def ban(article: str = typer.Argument(help="Its id or its address.")) -> None:
 def unmark(article: str = typer.Argument(help="Its id or its address.")) -> None:
     """Take a pin or a ban back."""
     with opened() as opening:
-        found = publishing.unmark(opening.store, _find(opening, article))
+        found = desk.unmark(opening.store, _find(opening, article))
     say(f"Neither pinned nor banned now: {found.title}")
 
 
 def _find(opening: App, name: str) -> Article:
-    return publishing.find_article(opening.store, name, opening.config.site.url)
+    return desk.find_article(opening.store, name, opening.config.site.url)
 
 
 def _article_json(article: Article) -> dict[str, object]:

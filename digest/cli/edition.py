@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import typer
 
-from digest import publishing
+from digest import desk, publishing
 from digest.app import App
 from digest.cli import sending
 from digest.cli.edition_views import edition_json, print_edition, write_preview
@@ -54,7 +55,7 @@ def list_(newsletter: str | None = _Newsletter, as_json: bool = _Json) -> None:
                 each.id,
                 each.newsletter,
                 each.number,
-                local(each.period.end, zones.get(each.newsletter, UTC)),
+                local(each.period.end, zones.get(each.newsletter, ZoneInfo("UTC"))),
                 each.state,
                 each.subject,
             )
@@ -149,31 +150,31 @@ def send(edition: str = _Edition, newsletter: str | None = _Newsletter, as_json:
 @app.command()
 def approve(edition: str = _Edition) -> None:
     """Let the edition go out at its hour."""
-    _decide(edition, lambda opening, found: publishing.approve(opening.store, found.id))
+    _decide(edition, lambda opening, found: desk.approve(opening.store, found.id))
 
 
 @app.command()
 def hold(edition: str = _Edition, reason: str = typer.Option("held by the desk", help="Why.")) -> None:
     """Keep the edition back until it is approved."""
-    _decide(edition, lambda opening, found: publishing.hold(opening.store, found.id, reason))
+    _decide(edition, lambda opening, found: desk.hold(opening.store, found.id, reason))
 
 
 @app.command()
 def pause(edition: str = _Edition) -> None:
     """Stop sending; what is on the wire finishes, the rest waits."""
-    _decide(edition, lambda opening, found: publishing.pause(opening.store, found.id))
+    _decide(edition, lambda opening, found: desk.pause(opening.store, found.id))
 
 
 @app.command()
 def resume(edition: str = _Edition) -> None:
     """Go on with a paused edition where it stopped."""
-    _decide(edition, lambda opening, found: publishing.resume(opening.store, found.id, clock()))
+    _decide(edition, lambda opening, found: desk.resume(opening.store, found.id, clock()))
 
 
 @app.command()
 def cancel(edition: str = _Edition) -> None:
     """Never send the rest of the edition."""
-    _decide(edition, lambda opening, found: publishing.cancel(opening.store, found.id, clock()))
+    _decide(edition, lambda opening, found: desk.cancel(opening.store, found.id, clock()))
 
 
 @app.command()
@@ -184,14 +185,14 @@ def resend(
     to: str | None = typer.Option(None, "--to", help="One reader, whatever became of their copy."),
 ) -> None:
     """Queue copies again, with the same Message-ID."""
-    states = publishing.RESENDABLE["uncertain"] if uncertain else frozenset()
-    states |= publishing.RESENDABLE["failed"] if failed else frozenset()
+    states = desk.RESENDABLE["uncertain"] if uncertain else frozenset()
+    states |= desk.RESENDABLE["failed"] if failed else frozenset()
     if not states and not to:
         raise UsageError("say which: --uncertain, --failed or --to ADDRESS")
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         reader = parse(to).key if to else ""
-        again = publishing.resend(opening.store, found.id, states or publishing.RESENDABLE["any"], reader, clock())
+        again = desk.resend(opening.store, found.id, states or desk.RESENDABLE["any"], reader, clock())
         say(f"{again} queued again; they go out when a sender runs: digest serve, or digest edition send {found.id}.")
 
 
@@ -227,9 +228,9 @@ def _show(opening: App, edition: Edition, as_json: bool) -> None:
         print_edition(opening, edition)
 
 
-def _moment(text: str, zone: object) -> datetime:
+def _moment(text: str, zone: ZoneInfo) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"--at {text!r} is not a moment; write 2026-11-28T08:00") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)  # type: ignore[arg-type]
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)

@@ -15,7 +15,7 @@ from zlib import crc32
 SITE_NAME = "The Vistula Post"
 WEEKS = 3
 # How the readers of a news site spread over a day, from midnight on; 1 is the busiest hour.
-_DAY = (0.16, 0.09, 0.06, 0.05, 0.06, 0.14, 0.38, 0.70, 0.92, 0.85, 0.78, 0.74)
+_DAY: tuple[float, ...] = (0.16, 0.09, 0.06, 0.05, 0.06, 0.14, 0.38, 0.70, 0.92, 0.85, 0.78, 0.74)
 _DAY += (0.86, 0.80, 0.70, 0.66, 0.68, 0.76, 0.88, 0.98, 1.00, 0.90, 0.62, 0.32)
 _VARIANTS = ("{site}{path}?utm_source=social&utm_medium=post", "{site}{bare}", "{shout}{path}", "{site}{path}#comments")
 
@@ -77,7 +77,8 @@ def views_log(saturday: datetime, site_url: str) -> Iterator[tuple[str, datetime
 def _views(article: SampleArticle, at: datetime) -> int:
     age = max((at - article.published_at).total_seconds() / 3600, 0.0)
     luck = 0.85 + 0.3 * (crc32(f"{article.slug}{at:%Y%m%d%H}".encode()) % 1000) / 1000
-    return math.floor(article.peak * 0.5 ** (age / article.fades) * _DAY[at.hour] * luck)
+    faded: float = 0.5 ** (age / article.fades)
+    return math.floor(article.peak * faded * _DAY[at.hour] * luck)
 
 
 def _spelled(article: SampleArticle, at: datetime, views: int, site_url: str) -> Iterator[tuple[str, datetime, int]]:

@@ -52,7 +52,7 @@ def create_inbox(mailbox: Mailbox) -> Starlette:
 
 def _find(mailbox: Mailbox, request: Request) -> ReceivedMail:
     received = mailbox.received
-    number = request.path_params["number"]
+    number: int = request.path_params["number"]
     if not 1 <= number <= len(received):
         raise HTTPException(404)
     return received[number - 1]

@@ -123,7 +123,7 @@ def retry_wait(attempts: int, first: timedelta, luck: float) -> timedelta:
 
     `luck` in [0, 1) spreads the tries by an eighth either way, so that a crowd does not come back at once.
     """
-    wait = min(first * 2 ** min(max(attempts - 1, 0), 16), max(_LONGEST_WAIT, first))
+    wait: timedelta = min(first * 2 ** min(max(attempts - 1, 0), 16), max(_LONGEST_WAIT, first))
     return wait * (0.875 + 0.25 * luck)
 
 

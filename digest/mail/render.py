@@ -110,7 +110,12 @@ class Renderer:
         shortened: list[str] = []
         for excerpt, images, keep in _sizes(len(issue.picks)):
             stories = [_story(pick, excerpt, images, issue.language) for pick in issue.picks[:keep]]
-            context = {**_facts(issue), "stories": stories, "subject": subject, "preheader": _preheader(stories)}
+            context: dict[str, object] = {
+                **_facts(issue),
+                "stories": stories,
+                "subject": subject,
+                "preheader": _preheader(stories),
+            }
             rendered = self._render("digest", context, mark, {"unsubscribe": 1}, issue.language)
             if len(rendered.html.encode()) <= MAX_HTML:
                 return replace(rendered, shortened=tuple(shortened))
@@ -152,7 +157,12 @@ class Renderer:
     def notice(self, subject: str, text: str) -> Rendered:
         """A plain mail to the desk."""
         lines = [clean_text(line) for line in text.split("\n")]
-        context = {"subject": clean_header(subject), "preheader": "", "lines": lines, "language": "en"}
+        context: dict[str, object] = {
+            "subject": clean_header(subject),
+            "preheader": "",
+            "lines": lines,
+            "language": "en",
+        }
         return self._render("notice", context, new_mark(), {}, "en")
 
     def _render(

@@ -14,6 +14,7 @@ from digest.domain.editions import BEFORE, Edition, EditionState, Pick, Renderin
 from digest.domain.newsletters import Newsletter
 from digest.domain.periods import Period
 from digest.domain.ranking import Ranked
+from digest.errors import NotFound, WrongState
 from digest.store import articles as article_queries
 from digest.store.engine import insert
 from digest.store.schema import articles, candidates, editions, picks, renderings, sources
@@ -60,6 +61,13 @@ def by_id(tx: Connection, edition_id: int, *, lock: bool = False) -> Edition | N
     return _to_edition(row) if row else None
 
 
+def required(tx: Connection, edition_id: int, *, lock: bool = False) -> Edition:
+    """The edition. Raises NotFound."""
+    if found := by_id(tx, edition_id, lock=lock):
+        return found
+    raise NotFound("edition", edition_id)
+
+
 def by_period_end(tx: Connection, newsletter: str, end: datetime) -> Edition | None:
     """The edition of the period that ends at `end`, if there is one."""
     query = sa.select(editions).where(editions.c.newsletter == newsletter, editions.c.period_end == end)
@@ -93,6 +101,12 @@ def move(tx: Connection, edition_id: int, to: EditionState, **values: Any) -> bo
         .values(state=to, **{"reason": "", **values})
     )
     return tx.execute(statement).rowcount == 1
+
+
+def must_move(tx: Connection, edition_id: int, to: EditionState, wish: str, hint: str = "", **values: Any) -> None:
+    """Change the state. Raises NotFound, or WrongState that says why it cannot be `wish`."""
+    if not move(tx, edition_id, to, **values):
+        raise WrongState("edition", edition_id, required(tx, edition_id).state, wish, hint)
 
 
 def update(tx: Connection, edition_id: int, **values: Any) -> None:

@@ -6,6 +6,7 @@ Change it here and in a new file under `migrations/versions`; a test compares th
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -62,7 +63,7 @@ BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers row
 Json = sa.JSON().with_variant(JSONB(), "postgresql")
 
 
-NUMBERED = {"sqlite_autoincrement": True}  # an id is never given out twice: links name rows for ever
+NUMBERED: dict[str, Any] = {"sqlite_autoincrement": True}  # an id is never given out twice: links name rows for ever
 
 
 # --- what was published and how often it was read ------------------------------------------------
