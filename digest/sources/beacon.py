@@ -1,40 +1,46 @@
 """Our own counter, for sites without any: a script of less than a kilobyte, and the rules of what counts.
 
-It keeps nothing on the reader's device and learns nothing of the reader; it says only "this page was seen".
-Do-Not-Track is not asked for: nobody is tracked, a page's count goes up by one.
+The script stores nothing on the reader's device, sends no name of the reader, and says only "this page is seen".
+Do-Not-Track is not asked for: it asks not to be followed from page to page, and here nobody is; a page's count
+goes up by one. A publisher who wants to honour it all the same leaves the script out for those readers.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from digest.config import BeaconSource
 from digest.domain.articles import Harvest
 from digest.sources import Reading
 
 MAX_BODY = 2048  # bytes
+# One report a page seen: not while it is rendered ahead of a click or sits in a hidden tab, not from a robot's
+# browser. The text is sent as text/plain, which needs no preflight from another host.
 SCRIPT = """(function () {
-  var done = false, script = document.currentScript;
-  if (!script || navigator.webdriver) return;
+  var script = document.currentScript, done = navigator.webdriver;
+  if (!script) return;
   var to = script.src.replace(/beacon\\.js.*$/, "beacon");
   function count() {
-    if (done || document.visibilityState !== "visible") return;
+    if (done || document.prerendering || document.visibilityState !== "visible") return;
     done = true;
     var link = document.querySelector('link[rel="canonical"]');
     var body = JSON.stringify({ url: (link && link.href) || location.href });
-    if (navigator.sendBeacon) navigator.sendBeacon(to, body);
-    else fetch(to, { method: "POST", body: body, keepalive: true, mode: "no-cors" });
+    if (!(navigator.sendBeacon && navigator.sendBeacon(to, body)))
+      fetch(to, { method: "POST", body: body, keepalive: true, mode: "no-cors" }).catch(function () {});
   }
   document.addEventListener("visibilitychange", count);
+  document.addEventListener("prerenderingchange", count);
   count();
 })();
 """
-_BOTS = re.compile(
-    r"bot\b|bot/|crawl|spider|slurp|headless|phantom|lighthouse|pagespeed|preview|fetch|monitor|uptime|validator|archiver"
-    r"|facebookexternalhit|embedly|curl|wget|python-|httpx|okhttp|java/|go-http|libwww|scrapy|axios|node-fetch|ruby|perl",
+_ROBOTS = re.compile(
+    r"(?<!cu)bot\b|crawl|spider|slurp|headless|phantom|puppeteer|playwright|selenium|lighthouse|pagespeed"
+    r"|monitor|uptime|validator|archiver|preview|externalhit|mediapartners|embedly|feedfetcher|google-read-aloud"
+    r"|\b(?:curl|wget|python|httpx|aiohttp|okhttp|java|go-http|libwww|scrapy|axios|node|undici|ruby|perl|php)[-/ ]",
     re.I,
 )
 
@@ -55,18 +61,34 @@ class Beacon:
         return Harvest(remembered=dict(reading.remembered))
 
 
-def read_beacon(body: bytes, user_agent: str, hosts: tuple[str, ...], site_url: str) -> str | None:
-    """The address of the page that was seen, or None when it does not count: a bot, another site, nonsense."""
-    if len(body) > MAX_BODY or not user_agent or _BOTS.search(user_agent):
+def read_beacon(body: bytes, user_agent: str, hosts: Collection[str], site_url: str) -> str | None:
+    """The address of the page that was seen, or None when it does not count: a robot, another site, nonsense.
+
+    `body` is JSON with a `url`, or the address as plain text; a path is one of `site_url`. `hosts` are the host
+    names whose pages count (`host:port` for one port only); when empty, the host and port of `site_url`.
+    """
+    if not user_agent or _ROBOTS.search(user_agent) or len(body) > MAX_BODY:
         return None
     try:
-        value = json.loads(body)
-        url = value.get("url") if isinstance(value, dict) else None
-        if not isinstance(url, str) or not url.isprintable():
-            return None
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
+        url = urljoin(site_url, _said(body.decode("utf-8")))
+        seen, own = urlsplit(url), urlsplit(site_url)
+        ours = _place(seen) in {host.lower() for host in hosts} or seen.hostname in {host.lower() for host in hosts}
+        ours = ours if hosts else _place(seen) == _place(own)
     except (ValueError, RecursionError):
         return None
-    allowed = hosts or ((urlsplit(site_url).hostname or "").lower(),)
-    return url if parts.scheme in ("http", "https") and host in allowed else None
+    clean = url.isprintable() and " " not in url and not (seen.username or seen.password)
+    return url if ours and clean and seen.scheme in ("http", "https") else None
+
+
+def _said(text: str) -> str:
+    """The address in a report. Raises ValueError when there is none."""
+    said = json.loads(text).get("url") if text.lstrip().startswith("{") else text.strip()
+    if not isinstance(said, str) or not said.startswith(("/", "http://", "https://")):
+        raise ValueError("no address")
+    return said
+
+
+def _place(parts: SplitResult) -> str:
+    """`host:port`, the usual port left out."""
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.hostname or ''}" + ("" if parts.port in (None, usual) else f":{parts.port}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import calendar
+import io
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html.entities import name2codepoint
 from typing import Any
-from urllib.parse import urljoin
 
 import feedparser
 
@@ -15,12 +16,16 @@ from digest.config import FeedSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading
-from digest.sources.fetch import Fetcher
-from digest.sources.plain import storable, text_of, title_of, too_far_ahead
+from digest.sources.fetch import Fetched, Fetcher
+from digest.sources.plain import Markup, folded, image_of, text_of, title_of, too_far_ahead, web_url, words_of
 
-_IMG = re.compile(r"<img\b[^>]*>", re.I)
-_ATTRIBUTE = re.compile(r"""\b(src|alt|width|height)\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""", re.I)
-_FEED_TYPES = ("rss", "atom", "cdf")
+_KINDS = ("rss", "atom", "cdf")
+_BEST_WIDTH = 1200  # pixels: sharp on a phone, and no original of five megabytes
+# Characters no XML may hold but sites send all the same, and HTML's entities, which XML does not know.
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,8}));")
+_ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]{1,10});")
+_KNOWN_TO_XML = frozenset({b"amp", b"lt", b"gt", b"quot", b"apos"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +45,87 @@ class Feed:
             reply = await fetcher.get(self.section.url, remembered=reading.remembered)
         if reply.content is None:
             return Harvest(remembered=dict(reading.remembered))
-        parsed = self._parse(reply.content, reply.headers.get("content-type", ""))
-        base = parsed.feed.get("link") or self.section.url
+        parsed = self._parse(reply)
         articles: list[FoundArticle] = []
         notes: list[str] = []
         for number, entry in enumerate(parsed.entries, start=1):
-            found = _article(entry, urljoin(self.section.url, base), reading.now)
-            if isinstance(found, FoundArticle):
-                articles.append(found)
-            else:
-                notes.append(f"item {number} left out: {found}")
+            try:
+                articles.append(_article(entry, reply.url, reading.now))
+            except ValueError as error:
+                notes.append(f"item {number} left out: {error}")
         return Harvest(tuple(articles), remembered=reply.validators(), notes=tuple(notes))
 
-    def _parse(self, content: bytes, content_type: str) -> Any:
+    def _parse(self, reply: Fetched) -> Any:
+        content = readable(reply.content or b"")
         parsed = feedparser.parse(
-            content, response_headers={"content-type": content_type}, sanitize_html=False, resolve_relative_uris=False
+            # A stream: given plain bytes, feedparser would first try to open a file of that name.
+            io.BytesIO(content),
+            response_headers={"content-type": reply.headers.get("content-type", "")},
+            sanitize_html=False,
+            resolve_relative_uris=False,
         )
-        if not parsed.version.startswith(_FEED_TYPES) or (parsed.bozo and not parsed.entries):
-            error = parsed.get("bozo_exception")
-            line = getattr(error, "getLineNumber", lambda: None)()
-            where = f"{self.section.url}, line {line}" if line else self.section.url
-            words = getattr(error, "getMessage", lambda: str(error or "no feed in it"))()
-            raise SourceError(self.name, where, f"it is not a feed we can read: {words}", "Open it in a browser")
+        error = parsed.get("bozo_exception")
+        broken = error if hasattr(error, "getLineNumber") else None  # other complaints, of encodings, were overcome
+        if broken is not None or not parsed.version.startswith(_KINDS):
+            where = f"{self.section.url}, line {broken.getLineNumber()}" if broken else self.section.url
+            words = f"it is not well-formed XML: {broken.getMessage()}" if broken else "it is neither RSS nor Atom"
+            raise SourceError(self.name, where, words, "Check it with the W3C feed validator, or open it in a browser")
         return parsed
 
 
-def _article(entry: Any, base: str, now: datetime) -> FoundArticle | str:
-    """The article of an entry, or why there is none."""
-    title, link = title_of(entry.get("title", "")), entry.get("link", "")
+def readable(content: bytes) -> bytes:
+    """The feed without characters and entities that no XML parser takes; the rest is left to the parser."""
+    if b"\x00" in content[:4]:  # UTF-16 or UTF-32, where bytes are not characters
+        return content
+    content = _REFERENCE.sub(_reference, _CONTROL.sub(b"", content))
+    return _ENTITY.sub(_entity, content)
+
+
+def _reference(match: re.Match[bytes]) -> bytes:
+    number = int(match[1], 16) if match[1] else int(match[2])
+    allowed = (
+        number in (9, 10, 13) or 0x20 <= number < 0xD800 or 0xE000 <= number < 0xFFFE or 0x10000 <= number < 0x110000
+    )
+    return match[0] if allowed else b""
+
+
+def _entity(match: re.Match[bytes]) -> bytes:
+    number = None if match[1] in _KNOWN_TO_XML else name2codepoint.get(match[1].decode())
+    return b"&#%d;" % number if number else match[0]
+
+
+def _article(entry: Any, base: str, now: datetime) -> FoundArticle:
+    """The article of an entry. Raises ValueError that says why it is none."""
+    title = _title(entry)
     if not title:
-        return "it has no title"
-    if not link:
-        return f"{title[:60]!r} has no link"
+        raise ValueError("it has no title")
+    if not entry.get("link"):
+        raise ValueError(f"{title[:60]!r} has no link")
     published = entry.get("published_parsed") or entry.get("updated_parsed")
     if published is None:
-        return f"{title[:60]!r} has no date we can read"
+        raise ValueError(f"{title[:60]!r} has no date we can read")
     published_at = datetime.fromtimestamp(calendar.timegm(published), UTC)
     if too_far_ahead(published_at, now):
-        return f"{title[:60]!r} claims to be published in the future"
-    tags = tuple(dict.fromkeys(storable(tag.get("term") or "") for tag in entry.get("tags", []) if tag.get("term")))
+        raise ValueError(f"{title[:60]!r} claims to be published in the future, at {published_at:%Y-%m-%d %H:%M} UTC")
+    tags = words_of(str(tag.get("label") or tag.get("term") or "") for tag in entry.get("tags", []))
+    url = web_url(entry["link"], base)
     return FoundArticle(
-        url=urljoin(base, storable(link)),
+        url=url,
         title=title,
         published_at=published_at,
-        summary=text_of(entry.get("summary", "") or _content(entry))[:1000],
-        image=_image(entry, base),
+        summary=text_of(entry.get("summary") or _content(entry)),
+        image=_image(entry, url),
         section=tags[0] if tags else "",
-        author=storable(entry.get("author", "")),
+        author=folded(entry.get("author") or "", 200),
         tags=tags,
     )
+
+
+def _title(entry: Any) -> str:
+    """Atom says whether its title is text or HTML; of RSS feedparser makes a good guess."""
+    if entry.get("title_detail", {}).get("type") == "text/plain" and "&" not in entry.get("title", ""):
+        return title_of(entry.get("title", "").replace("&", "&amp;"))
+    return title_of(entry.get("title", ""))
 
 
 def _content(entry: Any) -> str:
@@ -96,24 +133,25 @@ def _content(entry: Any) -> str:
 
 
 def _image(entry: Any, base: str) -> Image | None:
-    """The picture: media:content, an enclosure, media:thumbnail, or the first <img> of the text."""
-    for media in [*entry.get("media_content", []), *entry.get("enclosures", []), *entry.get("media_thumbnail", [])]:
-        url = media.get("url") or media.get("href") or ""
-        kind = media.get("type", "") or media.get("medium", "")
-        if url and (not kind or kind.startswith("image")):
-            alt = media.get("alt") or (entry.get("media_description") or entry.get("media_title") or "")
-            return Image(
-                urljoin(base, storable(url)), text_of(str(alt)), _number(media, "width"), _number(media, "height")
-            )
-    if tag := _IMG.search(_content(entry) or entry.get("summary", "")):
-        found = {name.lower(): text_of(value.strip("\"'")) for name, value in _ATTRIBUTE.findall(tag[0])}
-        if found.get("src", "").startswith(("http", "/")):
-            return Image(
-                urljoin(base, found["src"]), found.get("alt", ""), _number(found, "width"), _number(found, "height")
-            )
+    """The picture: media:content, media:thumbnail, an enclosure, or the first <img> of the text."""
+    alt = str(entry.get("media_description") or entry.get("media_title") or "")
+    media = [each for each in entry.get("media_content", []) if _is_picture(each)]
+    media.sort(key=lambda each: abs(int(str(each.get("width") or 0).partition(".")[0] or 0) - _BEST_WIDTH))
+    enclosures = [each for each in entry.get("enclosures", []) if str(each.get("type", "")).startswith("image/")]
+    for each in [*media, *entry.get("media_thumbnail", []), *enclosures]:
+        link = str(each.get("url") or each.get("href") or "")
+        if image := image_of(link, base, alt, each.get("width"), each.get("height")):
+            return image
+    for markup in (_content(entry), entry.get("summary", "")):
+        found = Markup(markup).picture
+        if image := image_of(found.get("src", ""), base, found.get("alt", ""), found.get("width"), found.get("height")):
+            return image
     return None
 
 
-def _number(values: Any, name: str) -> int | None:
-    value = str(values.get(name) or "")
-    return int(value) if value.isdecimal() and 0 < int(value) < 100_000 else None
+def _is_picture(media: Any) -> bool:
+    kind = str(media.get("medium") or media.get("type") or "")
+    if kind:
+        return kind.startswith("image")
+    path = str(media.get("url", "")).partition("?")[0].lower()
+    return path.endswith((".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif"))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -17,137 +20,192 @@ from digest.errors import SourceError
 
 USER_AGENT = f"Digest/{__version__}"
 _TRIES = 4
-_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # another try may well succeed
+_VALIDATORS = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
+_REMEDIES = {
+    401: "Check its user and password or token",
+    403: "The site refuses us: check the credentials, or a firewall that blocks unknown clients",
+    404: "Check the address",
+    410: "Check the address",
+    429: "We ask too often: raise [collecting] every",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """A reply. `content` is None when nothing changed since the conditional request (304)."""
 
-    url: str
+    url: str  # after redirects
+    status: int
     content: bytes | None
     headers: Mapping[str, str]
 
-    def validators(self) -> dict[str, str]:
-        """What to remember so that the next request can be conditional."""
-        kept = {"etag": self.headers.get("etag", ""), "last_modified": self.headers.get("last-modified", "")}
-        return {name: value for name, value in kept.items() if value}
+    def validators(self, prefix: str = "") -> dict[str, str]:
+        """What to remember, so that the next request can be conditional (RFC 9110 section 13.1)."""
+        return {f"{prefix}{name}": self.headers[name] for name in _VALIDATORS if self.headers.get(name)}
 
 
 @dataclass(slots=True)
 class Fetcher:
-    """Reads URLs for one source. `timeout` bounds each request, `max_bytes` each reply after decompression."""
+    """Reads URLs for the source named `source`.
+
+    `timeout` bounds one call of `get` with all its tries and waits, `max_bytes` one reply after decompression.
+    `client`, when given, is used and left open.
+    """
 
     source: str
     timeout: timedelta
     max_bytes: int
-    first_wait: float = 1.0  # seconds before the second try; doubles
+    client: httpx.AsyncClient | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    _client: httpx.AsyncClient | None = field(default=None, init=False)
+    first_wait: float = 1.0  # seconds before the second try; doubles
+    _own: httpx.AsyncClient | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Fetcher:
-        self._client = httpx.AsyncClient(
-            headers={"User-Agent": USER_AGENT},
-            timeout=self.timeout.total_seconds(),
-            follow_redirects=True,
-            max_redirects=5,
-        )
+        if self.client is None:
+            self._own = httpx.AsyncClient()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._client is not None
-        await self._client.aclose()
+        if self._own is not None:
+            await self._own.aclose()
 
     async def get(
-        self, url: str, *, params: Mapping[str, Any] | None = None, remembered: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        remembered: Mapping[str, str] | None = None,
+        prefix: str = "",
     ) -> Fetched:
-        """Read a URL; a busy server is asked again, not before it wants to be. Raises SourceError."""
-        headers = _conditions(remembered or {})
-        wait = self.first_wait
+        """Read a URL; `params` are added to its query. Raises SourceError.
+
+        A busy server is asked again, not before it wants to be. `remembered` makes the request conditional.
+        """
+        headers = {"User-Agent": USER_AGENT, **_conditions(remembered or {}, prefix)}
+        place = str(httpx.URL(url).copy_merge_params(dict(params or {}))) if params else url
+        left, wait = self.timeout.total_seconds(), self.first_wait
         for tries_left in reversed(range(_TRIES)):
-            status, reply, pause = await self._once(url, params, headers)
-            if status not in _AGAIN:
-                return self._accept(url, status, reply)
-            if not tries_left or (pause or 0) > self.timeout.total_seconds():
+            started = asyncio.get_running_loop().time()
+            reply = await self._ask(place, headers, left)
+            if reply.status not in _PASSING:
                 break
-            await self.sleep(wait if pause is None else pause)
+            pause = max(wait, _retry_after(reply.headers))
+            left -= asyncio.get_running_loop().time() - started + pause
+            if not tries_left or left <= 0:
+                break
+            await self.sleep(pause)
             wait *= 2
-        raise self._refused(url, status)
+        return self._accepted(place, reply)
 
-    async def get_json(self, url: str, *, params: Mapping[str, Any] | None = None) -> tuple[Any, Mapping[str, str]]:
-        """Read JSON: (value, reply headers). Raises SourceError."""
+    async def get_json(self, url: str, *, params: Mapping[str, Any] | None = None) -> tuple[Any, Fetched]:
+        """Read JSON: (value, reply). Raises SourceError."""
         reply = await self.get(url, params=params)
+        content = reply.content or b""
         try:
-            return json.loads(reply.content or b""), reply.headers
-        except ValueError as error:
-            start = (reply.content or b"")[:80].decode("utf-8", "replace")
-            raise SourceError(self.source, url, f"the reply is not JSON ({error}); it begins {start!r}") from None
-
-    async def _once(
-        self, url: str, params: Mapping[str, Any] | None, headers: Mapping[str, str]
-    ) -> tuple[int, Fetched, float | None]:
-        assert self._client is not None, "use `async with`"
-        try:
-            async with (
-                asyncio.timeout(self.timeout.total_seconds()),
-                self._client.stream("GET", url, params=params, headers=headers) as response,
-            ):
-                keep = response.status_code < 300
-                content = await self._read(url, response) if keep else b""
-                reply = Fetched(str(response.url), content, response.headers)
-                return response.status_code, reply, _retry_after(response.headers.get("retry-after", ""))
-        except (TimeoutError, httpx.TimeoutException):
-            raise SourceError(
-                self.source,
-                url,
-                f"no answer within {self.timeout.total_seconds():g} seconds",
-                "Raise its timeout, or see why",
+            return json.loads(content), reply
+        except (ValueError, RecursionError) as error:
+            begins = content[:80].decode("utf-8", "replace")
+            remedy = "Open it in a browser: it may be an error page, or a plugin's warning before the JSON"
+            raise self._error(
+                reply.url, f"the reply is not JSON ({error or type(error).__name__}); it begins {begins!r}", remedy
             ) from None
+
+    async def _ask(self, url: str, headers: Mapping[str, str], seconds: float) -> Fetched:
+        """One try. A connection that broke half-way reads as a 503: another try may succeed."""
+        try:
+            async with asyncio.timeout(max(seconds, 0.001)), self._stream(url, headers) as response:
+                content = await self._read(url, response) if response.status_code < 300 else b""
+                return Fetched(str(response.url), response.status_code, content, response.headers)
+        except (TimeoutError, httpx.TimeoutException):
+            whole = f"{self.timeout.total_seconds():g} seconds"
+            raise self._error(url, f"no full answer within {whole}", "Raise the source's timeout") from None
+        except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+            return Fetched(url, 503, None, {"reason": f"the connection broke: {error or type(error).__name__}"})
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            words = str(error) or type(error).__name__
-            raise SourceError(self.source, url, f"it cannot be reached: {words}", "Check the address") from None
+            raise self._error(url, *_unreachable(error)) from None
+
+    @asynccontextmanager
+    async def _stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        client = self.client or self._own
+        assert client is not None, "use `async with`"
+        client.max_redirects = 5
+        async with client.stream(
+            "GET", url, headers=headers, timeout=self.timeout.total_seconds(), follow_redirects=True
+        ) as response:
+            yield response
 
     async def _read(self, url: str, response: httpx.Response) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > self.max_bytes:
-                raise SourceError(
-                    self.source, url, f"the reply is larger than {self.max_bytes:,} bytes", "Raise its max_bytes"
-                )
-            chunks.append(chunk)
-        return b"".join(chunks)
+        too_large = self._error(url, f"the reply is larger than {self.max_bytes:,} bytes", "Raise its max_bytes")
+        declared = response.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self.max_bytes:
+            raise too_large
+        content = bytearray()
+        async for chunk in response.aiter_bytes(65_536):
+            content += chunk
+            if len(content) > self.max_bytes:
+                raise too_large
+        return bytes(content)
 
-    def _accept(self, url: str, status: int, reply: Fetched) -> Fetched:
-        if status == 304:
-            return Fetched(reply.url, None, reply.headers)
-        if status >= 300:
-            raise self._refused(url, status)
-        return reply
+    def _accepted(self, url: str, reply: Fetched) -> Fetched:
+        if reply.status == 304:
+            return Fetched(reply.url, 304, None, reply.headers)
+        if 200 <= reply.status < 300:
+            return reply
+        reason = reply.headers.get("reason") or f"the server answered {reply.status}"
+        if reply.status in _PASSING and (wish := reply.headers.get("retry-after")):
+            reason += f" and asks us to wait (Retry-After: {wish[:40]})"
+        later = "The site has a problem; it is read again the next time" if reply.status >= 500 else ""
+        raise self._error(url, reason, _REMEDIES.get(reply.status, later))
 
-    def _refused(self, url: str, status: int) -> SourceError:
-        remedy = {
-            401: "Check its user and password or token",
-            403: "The site refuses us; check its credentials, or a firewall that blocks unknown clients",
-            404: "Check the address",
-            410: "Check the address",
-            429: "We ask too often; raise [collecting] every",
-        }.get(status, "The site has a problem; it is tried again at the next reading" if status >= 500 else "")
-        return SourceError(self.source, url, f"the server answered {status}", remedy)
+    def _error(self, url: str, reason: str, remedy: str) -> SourceError:
+        return SourceError(self.source, without_password(url), reason, remedy)
 
 
-def _conditions(remembered: Mapping[str, str]) -> dict[str, str]:
-    names = {"etag": "If-None-Match", "last_modified": "If-Modified-Since"}
-    return {header: remembered[name] for name, header in names.items() if remembered.get(name)}
+def without_password(url: str) -> str:
+    """The URL as it may be shown and logged: without `user:password@`."""
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"
 
 
-def _retry_after(value: str) -> float | None:
-    """Seconds to wait as the server asks (RFC 9110 section 10.2.3), or None."""
+def _conditions(remembered: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {header: remembered[prefix + name] for name, header in _VALIDATORS.items() if remembered.get(prefix + name)}
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds to wait as the server asks: a number, or a date read by the server's own clock (RFC 9110, 10.2.3)."""
+    value = headers.get("retry-after", "").strip()
     if value.isdecimal():
-        return float(value)
+        return float(value[:9])
     try:
-        moment = parsedate_to_datetime(value)
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
     except (TypeError, ValueError):
-        return None
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds()) if moment.tzinfo else None
+        return 0.0
+    return max(0.0, wait.total_seconds())
+
+
+def _unreachable(error: Exception) -> tuple[str, str]:
+    """What kept us from the server, and the remedy."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            words = getattr(cause, "verify_message", "") or cause.reason or str(cause)
+            return f"no safe connection (TLS): {words}", "Renew or repair the site's certificate, or check the address"
+        if isinstance(cause, socket.gaierror):
+            return "there is no such host", "Check the address, and this machine's DNS"
+        if isinstance(cause, ConnectionRefusedError):
+            return "nothing answers there", "Check the address and the port, and that the server runs"
+    if isinstance(error, httpx.TooManyRedirects):
+        return "it redirects in a circle, or too often", "Set the address it should lead to"
+    if isinstance(error, httpx.DecodingError):
+        return f"the reply cannot be unpacked: {error}", "The server says it is compressed, and it is not"
+    return f"it cannot be reached: {error or type(error).__name__}", "Check the address"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from _causes(each)
+        error = error.__cause__ or error.__context__

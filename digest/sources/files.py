@@ -1,38 +1,49 @@
-"""Articles and views from files: CSV, JSON or NDJSON, plain or gzipped; a path or a web address each."""
+"""Articles and views from files: CSV, JSON or NDJSON, plain or gzipped; a path or a web address each.
+
+One bad row refuses the whole reading: half a list is a wrong list. What is read again replaces what it said before.
+"""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
-import zlib
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from digest.config import FilesSource
+from digest.config import FilesSource, is_loopback
 from digest.domain.articles import FoundArticle, Harvest, Image, ViewCount
 from digest.domain.periods import day_bucket, hour_bucket
 from digest.errors import SourceError
 from digest.sources import Reading
 from digest.sources.fetch import Fetcher
-from digest.sources.plain import parse_utc, storable, title_of, too_far_ahead
+from digest.sources.plain import (
+    MAX_SUMMARY,
+    MAX_WORD,
+    folded,
+    image_of,
+    parse_moment,
+    title_of,
+    too_far_ahead,
+    web_url,
+    words_of,
+)
+from digest.sources.tables import Row, Table
 
 MOST_VIEWS = 1_000_000_000  # of one page in one hour: more is a mistake
-_ARTICLE_COLUMNS = ("url", "title", "published_at")
-_VIEW_COLUMNS = ("url", "at", "views")
-
-Row = tuple[str, dict[str, Any]]  # where it stands, and its values
+ARTICLES = Table("articles", ("url", "title", "published_at"))
+VIEWS = Table("views", ("url", "at", "views"))
+_WRITE_AT = "Write an hour with its offset, such as 2026-11-27T18:00+01:00, or a date, such as 2026-11-27"
+_WRITE_PUBLISHED = "Write a time with its offset, such as 2026-11-27T18:30+01:00"
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Reads the two files of one source; either may be left out."""
+    """Reads the two files of one source; either may be left out. Paths in `section` are relative to `folder`."""
 
     section: FilesSource
     site_url: str
@@ -45,173 +56,123 @@ class Files:
         return self.section.name
 
     async def collect(self, reading: Reading) -> Harvest:
-        """All rows of both files. One bad row refuses the whole reading. Raises SourceError."""
+        """All rows of both files; of one on the web only when it has changed. Raises SourceError."""
         if not self.section.articles and not self.section.views:
             raise SourceError(self.name, "config.toml", "it names no file", "Set articles, views, or both")
-        found = [self._article(row, reading.now) for row in await self._rows(self.section.articles, _ARTICLE_COLUMNS)]
-        counts = [self._count(row) for row in await self._rows(self.section.views, _VIEW_COLUMNS)]
-        notes = tuple(f"article left out: {each}" for each in found if isinstance(each, str))
-        return Harvest(tuple(each for each in found if isinstance(each, FoundArticle)), tuple(counts), notes=notes)
+        remembered = dict(reading.remembered)
+        listed = await self._content(ARTICLES, self.section.articles, remembered)
+        counted = await self._content(VIEWS, self.section.views, remembered)
+        # A long file takes seconds: meanwhile the loop serves readers.
+        articles, notes = await asyncio.to_thread(self._articles, listed, reading.now)
+        views = await asyncio.to_thread(self._views, counted)
+        return Harvest(articles, views, remembered=remembered, notes=notes)
 
-    async def _rows(self, place: str, columns: tuple[str, ...]) -> list[Row]:
+    async def _content(self, table: Table, place: str, remembered: dict[str, str]) -> bytes | None:
+        """The bytes of a file, or None when there is nothing new; takes note of its ETag in `remembered`."""
         if not place:
-            return []
-        content = await self._read(place)
-        name = urlsplit(place).path.lower() if "://" in place else place.lower()
-        if name.endswith(".gz"):
-            content, name = self._unpacked(place, content), name.removesuffix(".gz")
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise self._bad(place, f"byte {error.start} is not UTF-8", "Save it as UTF-8") from None
-        if name.endswith((".ndjson", ".jsonl")):
-            rows = self._ndjson(place, text)
-        elif name.endswith(".json"):
-            rows = self._json(place, text)
-        else:
-            return list(self._csv(place, text, columns))
-        return [self._complete(row, columns) for row in rows]
+            return None
+        if "://" not in place:
+            return await asyncio.to_thread(self._read, place)
+        parts = urlsplit(place)
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+            raise SourceError(self.name, place, "only https is read from other machines", "Write https://, or a path")
+        async with Fetcher(self.name, self.section.timeout, self.section.max_bytes) as fetcher:
+            reply = await fetcher.get(place, remembered=remembered, prefix=f"{table.name}.")
+        if reply.content is not None:
+            for name in [each for each in remembered if each.startswith(f"{table.name}.")]:
+                del remembered[name]
+            remembered.update(reply.validators(f"{table.name}."))
+        return reply.content
 
-    async def _read(self, place: str) -> bytes:
-        if "://" in place:
-            async with Fetcher(self.name, self.section.timeout, self.section.max_bytes) as fetcher:
-                return (await fetcher.get(place)).content or b""
+    def _read(self, place: str) -> bytes:
         path = self.folder / place
         try:
-            if path.stat().st_size > self.section.max_bytes:
-                raise self._bad(place, f"it is larger than {self.section.max_bytes:,} bytes", "Raise max_bytes")
-            return path.read_bytes()
+            with path.open("rb") as file:
+                content = file.read(self.section.max_bytes + 1)
         except OSError as error:
-            raise self._bad(
-                str(path), f"it cannot be read: {error.strerror}", "Check the path in config.toml"
-            ) from None
+            remedy = "Check the path in config.toml; it is relative to that file"
+            raise SourceError(self.name, str(path), f"it cannot be read: {error.strerror}", remedy) from None
+        if len(content) > self.section.max_bytes:
+            reason = f"it is larger than {self.section.max_bytes:,} bytes"
+            raise SourceError(self.name, str(path), reason, "Raise the source's max_bytes")
+        return content
 
-    def _unpacked(self, place: str, content: bytes) -> bytes:
-        try:
-            with gzip.open(io.BytesIO(content)) as packed:
-                unpacked = packed.read(self.section.max_bytes + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise self._bad(place, f"it is not gzip: {error}") from None
-        if len(unpacked) > self.section.max_bytes:
-            raise self._bad(place, f"unpacked it is larger than {self.section.max_bytes:,} bytes", "Raise max_bytes")
-        return unpacked
+    def _rows(self, table: Table, place: str, content: bytes | None) -> Iterable[Row]:
+        return () if content is None else table.rows(self.name, place, content, self.section.max_bytes)
 
-    def _csv(self, place: str, text: str, columns: tuple[str, ...]) -> Iterator[Row]:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        try:
-            names = {(name or "").strip().lower(): name for name in reader.fieldnames or []}
-            if missing := [column for column in columns if column not in names]:
-                has = ", ".join(names) or "nothing"
-                raise self._bad(f"{place}, line 1", f"the column {missing[0]!r} is missing; it has {has}")
-            for row in reader:
-                where = f"{place}, line {reader.line_num}"
-                if None in row or any(value is None for value in row.values()):
-                    raise self._bad(where, f"it has {'more' if None in row else 'fewer'} values than the first line")
-                yield where, {name: row[original] for name, original in names.items()}
-        except csv.Error as error:
-            raise self._bad(f"{place}, line {reader.line_num}", f"it is not CSV: {error}") from None
+    def _articles(self, content: bytes | None, now: datetime) -> tuple[tuple[FoundArticle, ...], tuple[str, ...]]:
+        articles: list[FoundArticle] = []
+        notes: list[str] = []
+        for where, values in self._rows(ARTICLES, self.section.articles, content):
+            article = self._article(where, values)
+            if too_far_ahead(article.published_at, now):
+                notes.append(f"{where} left out: {article.title[:60]!r} claims to be published in the future")
+            else:
+                articles.append(article)
+        return tuple(articles), tuple(notes)
 
-    def _json(self, place: str, text: str) -> list[Row]:
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise self._bad(place, f"it is not JSON: {error}") from None
-        if isinstance(value, dict):
-            value = value.get("articles", value.get("views"))
-        if not isinstance(value, list):
-            raise self._bad(place, "it should hold a list, or an object with `articles` or `views`")
-        return [(f"{place}, item {number}", each) for number, each in enumerate(value, start=1)]
-
-    def _ndjson(self, place: str, text: str) -> list[Row]:
-        rows: list[Row] = []
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                try:
-                    rows.append((f"{place}, line {number}", json.loads(line)))
-                except (ValueError, RecursionError) as error:
-                    raise self._bad(f"{place}, line {number}", f"it is not JSON: {error}") from None
-        return rows
-
-    def _complete(self, row: Row, columns: tuple[str, ...]) -> Row:
-        where, values = row
-        if not isinstance(values, dict):
-            raise self._bad(where, f"it should be an object, not {type(values).__name__}")
-        if missing := [column for column in columns if column not in values]:
-            raise self._bad(where, f"{missing[0]!r} is missing; it has {', '.join(values) or 'nothing'}")
-        return row
-
-    def _article(self, row: Row, now: datetime) -> FoundArticle | str:
-        where, values = row
-        title = title_of(str(values["title"]))
-        if not title or not str(values["url"]).strip():
-            raise self._bad(where, "an article needs a title and a url")
-        try:
-            published_at = self._moment(str(values["published_at"]))
-        except ValueError:
-            raise self._bad(
-                where,
-                f"published_at is {values['published_at']!r}",
-                "Write a date and time, such as 2026-11-27T18:30+01:00",
-            ) from None
-        if too_far_ahead(published_at, now):
-            return f"{where}: {title[:60]!r} claims to be published in the future"
+    def _article(self, where: str, values: Mapping[str, Any]) -> FoundArticle:
+        title = title_of(str(values["title"] or ""))
+        if not title:
+            raise self._bad(where, "the title is empty", "Give every article a title")
         return FoundArticle(
-            url=urljoin(self.site_url, storable(str(values["url"]).strip())),
+            url=self._url(where, values["url"]),
             title=title,
-            published_at=published_at,
-            summary=" ".join(storable(str(values.get("summary") or "")).split()),
-            image=self._image(values.get("image")),
-            section=storable(str(values.get("section") or "")),
-            author=storable(str(values.get("author") or "")),
+            published_at=self._published_at(where, str(values["published_at"] or "")),
+            summary=folded(unescape(str(values.get("summary") or "")), MAX_SUMMARY),
+            image=self._image(where, values.get("image")),
+            section=folded(str(values.get("section") or ""), MAX_WORD),
+            author=folded(str(values.get("author") or ""), MAX_WORD),
             tags=_tags(values.get("tags")),
         )
 
-    def _moment(self, text: str) -> datetime:
-        """A time with offset; without one, or a bare date, it is in the site's zone."""
-        moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).astimezone(UTC)
-
-    def _image(self, value: Any) -> Image | None:
-        if isinstance(value, dict):
-            size = [value.get(name) if isinstance(value.get(name), int) else None for name in ("width", "height")]
-            return Image(
-                urljoin(self.site_url, str(value.get("url") or "")), storable(str(value.get("alt") or "")), *size
-            )
-        return Image(urljoin(self.site_url, storable(str(value)))) if value else None
-
-    def _count(self, row: Row) -> ViewCount:
-        where, values = row
-        at = str(values["at"]).strip()
+    def _url(self, where: str, value: Any) -> str:
+        link = str(value or "").strip()
         try:
-            day = date.fromisoformat(at) if len(at) <= 10 else None
-            bucket = day_bucket(day, self.zone) if day else hour_bucket(parse_utc_in_zone(at))
+            return web_url(link, f"{self.site_url}/" if link else "")
         except ValueError as error:
-            hint = "Write an hour with its offset, 2026-11-27T18:00+01:00, or a date, 2026-11-27"
-            raise self._bad(where, f"at is {at!r}: {error}", hint) from None
-        url = str(values["url"]).strip()
-        if not url:
-            raise self._bad(where, "the url is empty")
-        return ViewCount(storable(url), *bucket, self._number(where, values["views"]))
+            reason = str(error) if link else "the url is empty"
+            raise self._bad(where, reason, "Write a web address, or a path of your site such as /news/1") from None
+
+    def _published_at(self, where: str, text: str) -> datetime:
+        """A plain date is the beginning of that day in the site's zone."""
+        try:
+            moment = parse_moment(text)
+            return moment.astimezone(UTC) if isinstance(moment, datetime) else day_bucket(moment, self.zone)[0]
+        except (ValueError, OverflowError) as error:
+            raise self._bad(where, f"published_at is {text[:60]!r}: {error}", _WRITE_PUBLISHED) from None
+
+    def _image(self, where: str, value: Any) -> Image | None:
+        values = value if isinstance(value, dict) else {"url": value}
+        if not values.get("url"):
+            return None
+        alt = str(values.get("alt") or "")
+        return image_of(self._url(where, values["url"]), "", alt, values.get("width"), values.get("height"))
+
+    def _views(self, content: bytes | None) -> tuple[ViewCount, ...]:
+        return tuple(self._count(*row) for row in self._rows(VIEWS, self.section.views, content))
+
+    def _count(self, where: str, values: Mapping[str, Any]) -> ViewCount:
+        text = str(values["at"] or "")
+        try:
+            at = parse_moment(text)
+            bucket = hour_bucket(at) if isinstance(at, datetime) else day_bucket(at, self.zone)
+        except (ValueError, OverflowError) as error:
+            raise self._bad(where, f"at is {text[:60]!r}: {error}", _WRITE_AT) from None
+        return ViewCount(self._url(where, values["url"]), *bucket, self._number(where, values["views"]))
 
     def _number(self, where: str, value: Any) -> int:
-        text = str(value).strip()
-        if isinstance(value, bool) or not text.isascii() or not text.removeprefix("-").isdecimal():
-            raise self._bad(where, f"views is {value!r}", "Write a whole number")
-        if not 0 <= int(text[:20]) <= MOST_VIEWS:
-            raise self._bad(where, f"views is {text[:40]}, which cannot be", f"Write 0 to {MOST_VIEWS:,}")
-        return int(text)
+        text = "" if isinstance(value, bool) else str(value).strip()
+        if not text.isascii() or not text.removeprefix("-").isdecimal():
+            raise self._bad(where, f"views is {str(value)[:40]!r}", "Write a whole number, such as 1234")
+        number = int(text[:20])
+        if not 0 <= number <= MOST_VIEWS:
+            raise self._bad(where, f"views is {text[:40]}, which cannot be", f"Write a number from 0 to {MOST_VIEWS:,}")
+        return number
 
     def _bad(self, where: str, reason: str, remedy: str = "") -> SourceError:
         return SourceError(self.name, where, reason, remedy)
 
 
-def parse_utc_in_zone(text: str) -> datetime:
-    """A time that knows its offset, kept in that offset so that the hour is the local one."""
-    parse_utc(text)  # refuses a time without offset
-    return datetime.fromisoformat(text)
-
-
 def _tags(value: Any) -> tuple[str, ...]:
-    if isinstance(value, list):
-        return tuple(storable(str(each)) for each in value)
-    return tuple(storable(each.strip()) for each in str(value or "").split(";") if each.strip())
+    return words_of(str(each) for each in (value if isinstance(value, list) else str(value or "").split(";")))

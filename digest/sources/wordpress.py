@@ -1,33 +1,43 @@
-"""WordPress: articles by its REST API, and the counts of WP Popular Posts where the site has that plugin.
-
-The plugin can only say how often a post was read in the last so many minutes. So the views between two moments
-are the difference of two such windows, asked one after the other. A window begins on a whole minute before
-now: views within half a minute of an edge may fall on its other side.
-"""
+"""WordPress: articles by its REST API (4.7 and later), views by `popular_posts` where the site counts them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from urllib.parse import urljoin
+from zoneinfo import ZoneInfo
 
 from digest.config import WordPressSource
-from digest.domain.articles import FoundArticle, Harvest, Image, ViewCount
+from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading
-from digest.sources.fetch import Fetcher
-from digest.sources.plain import storable, text_of, too_far_ahead
+from digest.sources.fetch import Fetched, Fetcher
+from digest.sources.plain import MAX_WORD, folded, image_of, text_of, title_of, too_far_ahead, web_url, words_of
+from digest.sources.popular_posts import NAMESPACE, PopularPosts
 
-FIRST_READING = timedelta(days=16)  # how far back the first reading goes: two weeks and a little
+BACK = timedelta(days=16)  # how far back posts are read: two weeks, and a little for a late first edition
+_WIDER = timedelta(days=1)  # `after` compares the site's local time; so we ask for a day more
 _PAGE = 100  # the most WordPress gives at once
-_WIDE = 1200  # pixels: a picture this wide is enough for a mail
-_API = re.compile(r'<([^>]+)>\s*;[^,]*rel="https://api\.w\.org/"')
-_FIELDS = "id,date_gmt,modified_gmt,link,title,excerpt,_links,_embedded"
-_POPULAR = "wordpress-popular-posts/v1"
+_BEST_WIDTH = 1200  # pixels: sharp on a phone, and no original of five megabytes
+_FIELDS = "id,date,date_gmt,link,title,excerpt,_links,_embedded"
+_LINK = re.compile(r'<([^<>]+)>\s*;\s*rel="?https://api\.w\.org/"?')
+_NO_SECTION = frozenset({"uncategorized", "uncategorised", "bez kategorii", "без категорії"})
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site's REST API: its address, what else it speaks, and the zone of its local times."""
+
+    root: str
+    namespaces: frozenset[str]
+    zone: tzinfo
+
+    def route(self, path: str) -> str:
+        """The address of a route such as `wp/v2/posts`; without pretty permalinks it is a parameter."""
+        return f"{self.root}{path}" if "rest_route=" in self.root else urljoin(f"{self.root.rstrip('/')}/", path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,233 +54,212 @@ class WordPress:
     async def collect(self, reading: Reading) -> Harvest:
         """Posts published or changed since the last reading, and the views since then. Raises SourceError."""
         async with Fetcher(self.name, self.section.timeout, self.section.max_bytes) as fetcher:
-            api = _Api(fetcher, await self._find_api(fetcher))
-            posts = await api.posts(reading.since - timedelta(days=1) if reading.since else reading.now - FIRST_READING)
-            found = [_article(post, reading.now) for post in posts]
-            views, until = await self._views(api, reading)
-        articles = tuple(each for each in found if isinstance(each, FoundArticle))
-        notes = tuple(f"post left out: {each}" for each in found if isinstance(each, str))
-        return Harvest(articles, views, remembered={"counted_until": until.isoformat()} if until else {}, notes=notes)
+            return await self.read(fetcher, reading)
 
-    async def _find_api(self, fetcher: Fetcher) -> str:
-        """The API's address, as the site announces it."""
-        reply = await fetcher.get(self.section.url)
-        if announced := _API.search(reply.headers.get("link", "")):
-            return urljoin(reply.url, announced[1])
-        for path in ("wp-json/", "?rest_route=/"):
+    async def read(self, fetcher: Fetcher, reading: Reading) -> Harvest:
+        """`collect` with a reader of one's own."""
+        site = await self._site(fetcher, reading.remembered.get("rest_root", ""))
+        popular = self._popular(fetcher, site, reading)
+        counted = await popular.since_last(reading) if popular else None  # first: the minutes tick
+        posts = {
+            int(post["id"]): post for query in _queries(reading) for post in await self._posts(fetcher, site, query)
+        }
+        if counted and (strangers := [each for each in counted.most_read if each not in posts][:_PAGE]):
+            # What is read most may be older than the posts we read: without it, its views would match no article.
+            query = {"include": ",".join(map(str, strangers))}
+            posts |= {int(post["id"]): post for post in await self._posts(fetcher, site, query)}
+        articles, notes = _articles(posts, site, reading.now)
+        remembered = {"rest_root": site.root, **(counted.remembered if counted else {})}
+        return Harvest(
+            articles,
+            counted.views if counted else (),
+            remembered=remembered,
+            notes=notes + (counted.notes if counted else ()),
+        )
+
+    async def _site(self, fetcher: Fetcher, remembered: str) -> Site:
+        """The site's API: where it was, or where the site says it is, or where it mostly is."""
+        trouble: SourceError | None = None
+        async for root in self._roots(fetcher, remembered):
             try:
-                value, _ = await fetcher.get_json(urljoin(reply.url.rstrip("/") + "/", path))
-            except SourceError:
+                index, reply = await fetcher.get_json(root, params={"_fields": "namespaces,timezone_string,gmt_offset"})
+            except SourceError as error:
+                trouble = trouble or error
                 continue
-            if isinstance(value, dict) and "namespaces" in value:
-                return urljoin(reply.url.rstrip("/") + "/", path)
+            if isinstance(index, dict) and "wp/v2" in (index.get("namespaces") or ()):
+                return Site(root, frozenset(map(str, index["namespaces"])), _zone(index))
+            trouble = trouble or SourceError(self.name, reply.url, "it is not the index of a WordPress REST API")
         raise SourceError(
             self.name,
             self.section.url,
-            "no WordPress API is announced there",
-            'Check the address, or use kind = "feed"',
+            f"no WordPress REST API found ({trouble.reason if trouble else 'nothing answered'})",
+            'Is it WordPress, and the API not switched off by a security plugin? Else use kind = "feed"',
         )
 
-    async def _views(self, api: _Api, reading: Reading) -> tuple[tuple[ViewCount, ...], datetime | None]:
+    async def _roots(self, fetcher: Fetcher, remembered: str) -> AsyncIterator[str]:
+        if remembered:
+            yield remembered
+        home = await fetcher.get(self.section.url)
+        if announced := _LINK.search(home.headers.get("link", "")):
+            yield urljoin(home.url, announced[1])
+        yield f"{self.section.url}/wp-json/"
+        yield f"{self.section.url}/?rest_route=/"
+
+    def _popular(self, fetcher: Fetcher, site: Site, reading: Reading) -> PopularPosts | None:
         if self.section.views == "none":
-            return (), None
-        if not await api.has(_POPULAR):
-            if self.section.views == "popular-posts":
-                raise SourceError(self.name, api.root, "WP Popular Posts is not active there", 'Set views = "none"')
-            return (), None
-        edges = _edges(reading)
-        windows = [await api.popular_since(edge, reading.now) for edge in edges]
-        counts = [
-            ViewCount(link, start, end - start, views)
-            for (start, wide), (end, narrow) in pairwise(zip(edges, windows, strict=True))
-            for link, views in _difference(wide, narrow)
-        ]
-        return tuple(counts), edges[-1]
+            return None
+        if NAMESPACE in site.namespaces:
+            return PopularPosts(fetcher, site.route(f"{NAMESPACE}/popular-posts"), site.zone)
+        if self.section.views == "popular-posts" or PopularPosts.counted_before(reading):
+            raise SourceError(
+                self.name,
+                site.root,
+                "WP Popular Posts does not answer there, so nobody would be counted",
+                'Activate the plugin, or set views = "none"',
+            )
+        return None
 
-
-def _edges(reading: Reading) -> list[datetime]:
-    """The moments between which views are counted: from the last one counted, over cut-offs, to the last whole hour."""
-    last_hour = reading.now.replace(minute=0, second=0, microsecond=0)
-    counted = reading.remembered.get("counted_until")
-    first = datetime.fromisoformat(counted) if counted else None
-    if first is None:
-        first = min(reading.edges, default=last_hour - timedelta(days=7))
-    between = {edge for edge in (*reading.edges, last_hour) if first < edge <= reading.now}
-    return sorted({first, *between})
-
-
-def _difference(wide: Mapping[str, int], narrow: Mapping[str, int]) -> Iterable[tuple[str, int]]:
-    for link, views in wide.items():
-        if (between := views - narrow.get(link, 0)) > 0:
-            yield link, between
-
-
-@dataclass(frozen=True, slots=True)
-class _Api:
-    """The REST API of one site; `root` may be a path or carry `?rest_route=`."""
-
-    fetcher: Fetcher
-    root: str
-
-    async def has(self, namespace: str) -> bool:
-        """Whether a plugin's part of the API is there."""
-        index, _ = await self.fetcher.get_json(self.root, params=self._params({"_fields": "namespaces"}))
-        return isinstance(index, dict) and namespace in (index.get("namespaces") or [])
-
-    async def posts(self, since: datetime) -> list[dict[str, Any]]:
-        """Posts published or changed since; a day wider, as WordPress compares its own local time."""
-        wide = (since - timedelta(days=1)).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
-        found: dict[int, dict[str, Any]] = {}
-        for field in ("after", "modified_after"):
-            for post in await self._all_pages(field, wide):
-                found[int(post.get("id") or 0)] = post
-        return [post for _, post in sorted(found.items())]
-
-    async def _all_pages(self, field: str, since: str) -> list[dict[str, Any]]:
-        posts: list[dict[str, Any]] = []
+    async def _posts(self, fetcher: Fetcher, site: Site, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Every page of a query; a trouble on any page is a trouble of all."""
+        found: list[dict[str, Any]] = []
         page = pages = 1
         while page <= pages:
-            params = {
-                "per_page": _PAGE,
-                "page": page,
-                "orderby": "id",
-                "order": "asc",
-                field: since,
-                "_embed": "author,wp:term,wp:featuredmedia",
-                "_fields": _FIELDS,
-            }
-            batch, headers = await self._get("wp/v2/posts", params)
-            posts += [post for post in batch if isinstance(post, dict)]
-            total = headers.get("x-wp-totalpages", "1")
-            pages = int(total) if total.isdecimal() else 1
+            # By id, not date: a post published while we turn the pages then moves none of the others.
+            paging = {"per_page": _PAGE, "page": page, "orderby": "id", "order": "asc"}
+            extent = {"_fields": _FIELDS, "_embed": "author,wp:term,wp:featuredmedia"}
+            batch, reply = await fetcher.get_json(site.route("wp/v2/posts"), params={**paging, **extent, **query})
+            if not isinstance(batch, list):
+                raise SourceError(self.name, reply.url, f"not a list of posts but {str(batch)[:120]}")
+            found += [post for post in batch if isinstance(post, dict) and isinstance(post.get("id"), int)]
+            pages = _pages(reply) if batch else 0
             page += 1
-        return posts
-
-    async def popular_since(self, edge: datetime, now: datetime) -> dict[str, int]:
-        """Views by link since `edge`, to the minute."""
-        minutes = round((now - edge).total_seconds() / 60)
-        found: dict[int, tuple[str, int]] = {}
-        offset = 0
-        while minutes > 0:
-            params = {
-                "range": "custom",
-                "time_unit": "minute",
-                "time_quantity": minutes,
-                "limit": _PAGE,
-                "offset": offset,
-                "_fields": "id,link,pageviews",
-            }
-            batch, _ = await self._get(f"{_POPULAR}/popular-posts", params)
-            for post in batch:
-                found[int(post["id"])] = (str(post["link"]), int(post["pageviews"]))
-            offset += len(batch)
-            if len(batch) < _PAGE:
-                break
-        return dict(found.values())
-
-    async def _get(self, route: str, params: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
-        url, _, query = self.root.partition("?")
-        if query:
-            value, headers = await self.fetcher.get_json(url, params={"rest_route": f"/{route}", **params})
-        else:
-            value, headers = await self.fetcher.get_json(urljoin(url.rstrip("/") + "/", route), params=params)
-        if not isinstance(value, list):
-            raise SourceError(self.fetcher.source, f"{self.root}{route}", f"it answered {str(value)[:120]}, not a list")
-        return value, headers
-
-    def _params(self, params: dict[str, str]) -> dict[str, str]:
-        return {"rest_route": "/", **params} if "?" in self.root else params
+        return found
 
 
-def _article(post: Mapping[str, Any], now: datetime) -> FoundArticle | str:
-    """The article of a post, or why there is none."""
-    title = text_of(_rendered(post.get("title")))
-    link, date_gmt = str(post.get("link") or ""), str(post.get("date_gmt") or "")
-    if not title or not link:
-        return f"post {post.get('id')} has no {'link' if title else 'title'}"
+def _pages(reply: Fetched) -> int:
+    value = reply.headers.get("x-wp-totalpages", "")
+    return int(value[:6]) if value.isdecimal() else 1
+
+
+def _queries(reading: Reading) -> Iterator[dict[str, Any]]:
+    """What to ask for: the first time all of two weeks; later what is new, and what was changed.
+
+    Both are needed: a scheduled post appears with an old time of change. What was changed is asked for within
+    the two weeks only, as a WordPress before 5.7 does not know `modified_after` and would send all it has.
+    """
+    start = _asked(reading.now - BACK)
+    if reading.since is None:
+        yield {"after": start}
+    else:
+        yield {"after": _asked(reading.since - _WIDER)}
+        yield {"after": start, "modified_after": _asked(reading.since - _WIDER)}
+
+
+def _asked(moment: datetime) -> str:
+    return (moment - _WIDER).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _zone(index: Mapping[str, Any]) -> tzinfo:
+    """The zone the site keeps its local times in, as its index tells; UTC when it does not."""
     try:
-        published_at = datetime.fromisoformat(date_gmt).replace(tzinfo=UTC)
-    except ValueError:
-        return f"{title[:60]!r} has the date {date_gmt!r}"
+        return ZoneInfo(str(index["timezone_string"]))
+    except (KeyError, ValueError, OSError):
+        hours = index.get("gmt_offset")
+        offset = (
+            float(hours) if isinstance(hours, int | float | str) and re.fullmatch(r"-?\d+(\.\d+)?", str(hours)) else 0
+        )
+        return timezone(timedelta(hours=offset)) if abs(offset) < 24 else UTC
+
+
+def _articles(
+    posts: Mapping[int, Mapping[str, Any]], site: Site, now: datetime
+) -> tuple[tuple[FoundArticle, ...], tuple[str, ...]]:
+    articles: list[FoundArticle] = []
+    notes: list[str] = []
+    for number, post in sorted(posts.items()):
+        try:
+            articles.append(_article(post, site, now))
+        except ValueError as error:
+            notes.append(f"post {number} left out: {error}")
+    return tuple(articles), tuple(notes)
+
+
+def _article(post: Mapping[str, Any], site: Site, now: datetime) -> FoundArticle:
+    """The article of a post. Raises ValueError that says why it is none."""
+    title, excerpt = title_of(_rendered(post.get("title"))), post.get("excerpt")
+    if not title:
+        raise ValueError("it has no title")
+    if isinstance(excerpt, dict) and excerpt.get("protected"):
+        raise ValueError(f"{title[:60]!r} can be read with a password only")
+    published_at = _published_at(post, site.zone)
     if too_far_ahead(published_at, now):
-        return f"{title[:60]!r} claims to be published in the future"
-    embedded = post.get("_embedded") if isinstance(post.get("_embedded"), dict) else {}
-    assert isinstance(embedded, dict)
-    sections, tags = _terms(embedded)
+        raise ValueError(f"{title[:60]!r} claims to be published in the future, at {published_at:%Y-%m-%d %H:%M} UTC")
+    url = web_url(str(post.get("link") or ""), site.root)
+    embedded = post.get("_embedded")
+    embeds = embedded if isinstance(embedded, dict) else {}
+    sections = [each for each in _terms(embeds, "category") if each.lower() not in _NO_SECTION]
     return FoundArticle(
-        url=storable(link),
+        url=url,
         title=title,
         published_at=published_at,
-        summary=text_of(_rendered(post.get("excerpt")))[:1000],
-        image=_image(embedded),
+        summary=text_of(_rendered(excerpt)),
+        image=_image(_first(embeds, "wp:featuredmedia"), url),
         section=sections[0] if sections else "",
-        author=_author(embedded),
-        tags=(*sections[1:], *tags),
+        author=folded(text_of(str(_first(embeds, "author").get("name") or "")), MAX_WORD),
+        tags=words_of(_terms(embeds, "post_tag")),
     )
 
 
+def _published_at(post: Mapping[str, Any], zone: tzinfo) -> datetime:
+    """`date_gmt`, which imported posts may lack; then `date`, in the site's zone."""
+    for name, reads_in in (("date_gmt", UTC), ("date", zone)):
+        try:
+            return datetime.fromisoformat(str(post.get(name))).replace(tzinfo=reads_in).astimezone(UTC)
+        except (ValueError, OverflowError):
+            continue
+    raise ValueError(f"its date {post.get('date_gmt') or post.get('date')!r} cannot be read")
+
+
 def _rendered(value: Any) -> str:
-    return str(value.get("rendered") or "") if isinstance(value, dict) else str(value or "")
+    return str((value.get("rendered") if isinstance(value, dict) else value) or "")
 
 
-def _first(embedded: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The first embedded thing; a security plugin may put an error in its place, which counts as nothing."""
-    values = embedded.get(name)
+def _first(embeds: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The first thing embedded; a security plugin may put an error object there, which counts as nothing."""
+    values = embeds.get(name)
     first = values[0] if isinstance(values, list) and values else None
     return first if isinstance(first, dict) and "code" not in first else {}
 
 
-def _author(embedded: Mapping[str, Any]) -> str:
-    return text_of(str(_first(embedded, "author").get("name") or ""))
+def _terms(embeds: Mapping[str, Any], taxonomy: str) -> list[str]:
+    groups = embeds.get("wp:term")
+    lists = [group for group in groups if isinstance(group, list)] if isinstance(groups, list) else []
+    terms = [term for group in lists for term in group if isinstance(term, dict) and "code" not in term]
+    return [title_of(str(term["name"])) for term in terms if term.get("taxonomy") == taxonomy and term.get("name")]
 
 
-def _terms(embedded: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """(categories, tags) by name; "Uncategorized" is no section."""
-    sections: list[str] = []
-    tags: list[str] = []
-    for group in embedded.get("wp:term") or []:
-        for term in group if isinstance(group, list) else []:
-            if isinstance(term, dict) and term.get("name") and "code" not in term:
-                name = text_of(str(term["name"]))
-                if term.get("taxonomy") == "category" and term.get("slug") != "uncategorized":
-                    sections.append(name)
-                elif term.get("taxonomy") == "post_tag":
-                    tags.append(name)
-    return sections, tags
-
-
-def _image(embedded: Mapping[str, Any]) -> Image | None:
-    """The featured picture, in the smallest size that is wide enough."""
-    media = _first(embedded, "wp:featuredmedia")
-    if not media.get("source_url") or media.get("media_type", "image") != "image":
+def _image(media: Mapping[str, Any], base: str) -> Image | None:
+    """The featured picture in the size whose width is nearest to what a mail needs."""
+    kind = str(media.get("mime_type") or "image/")
+    if not media.get("source_url") or not kind.startswith("image/") or kind == "image/svg+xml":  # mail shows no SVG
         return None
-    details = media.get("media_details") if isinstance(media.get("media_details"), dict) else {}
-    assert isinstance(details, dict)
-    sizes = details.get("sizes") if isinstance(details.get("sizes"), dict) else {}
-    assert isinstance(sizes, dict)
-    ratio = _ratio(details)
-    offered = [
-        (size["width"], size["height"], size["source_url"])
-        for size in sizes.values()
-        if isinstance(size, dict) and size.get("source_url") and _same_shape(size, ratio)
-    ]
-    offered.append((_pixels(details, "width") or 0, _pixels(details, "height") or 0, media["source_url"]))
-    wide_enough = [each for each in offered if each[0] >= _WIDE]
-    width, height, url = min(wide_enough) if wide_enough else max(offered)
-    return Image(storable(str(url)), text_of(str(media.get("alt_text") or "")), width or None, height or None)
+    details = media.get("media_details")
+    details = details if isinstance(details, dict) else {}
+    whole = {"source_url": media["source_url"], "width": details.get("width"), "height": details.get("height")}
+    sizes = details.get("sizes")
+    offered = [size for size in (sizes.values() if isinstance(sizes, dict) else ()) if _shows_all_of(whole, size)]
+    best = min(
+        [whole, *offered], key=lambda size: abs(int(size["width"] or 0) - _BEST_WIDTH) if size["width"] else 9999
+    )
+    alt = title_of(str(media.get("alt_text") or ""))
+    return image_of(str(best["source_url"]), base, alt, best["width"], best["height"])
 
 
-def _ratio(details: Mapping[str, Any]) -> float:
-    width, height = _pixels(details, "width"), _pixels(details, "height")
-    return width / height if width and height else 0.0
-
-
-def _same_shape(size: Mapping[str, Any], ratio: float) -> bool:
-    """Thumbnails are cropped to a square; only sizes of the picture's own shape show all of it."""
-    own = _ratio(size)
-    return bool(own and ratio and abs(own - ratio) < 0.05)
-
-
-def _pixels(values: Mapping[str, Any], name: str) -> int | None:
-    value = values.get(name)
-    return value if isinstance(value, int) and 0 < value < 100_000 else None
+def _shows_all_of(whole: Mapping[str, Any], size: Any) -> bool:
+    """Whether a size is the picture made smaller; many themes also cut out squares and strips."""
+    if not isinstance(size, dict) or not size.get("source_url"):
+        return False
+    values = [size.get("width"), size.get("height"), whole["width"], whole["height"]]
+    if not all(isinstance(value, int) and value > 0 for value in values):
+        return False
+    return bool(abs(values[0] / values[1] - values[2] / values[3]) < 0.05)
