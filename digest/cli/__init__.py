@@ -11,7 +11,8 @@ import sys
 import typer
 
 from digest import __version__
-from digest.cli import articles, bounces, collect, config, demo, edition, init, serve, subscribers
+from digest.cli import articles, bounces, collect, config, edition, init, serve, subscribers
+from digest.cli.demo import demo
 from digest.cli.printing import fail
 from digest.errors import DigestError
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo")(demo.demo)
+app.command("demo")(demo)
 app.command("init")(init.init)
 app.command("migrate")(init.migrate)
 app.command("serve")(serve.serve)

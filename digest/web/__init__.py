@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from digest import __version__
 from digest.app import App, Clock
-from digest.web import archive, beacon, health, leaving, signup
+from digest.web import archive, beacon, confirming, health, leaving, signup
+from digest.web.clients import Clients
 from digest.web.guards import Guards
 from digest.web.pages import Pages
 
@@ -40,7 +41,9 @@ def create_web(app: App, clock: Clock) -> FastAPI:
     async def _error(request: Request, error: HTTPException) -> Response:
         return pages.error(error.status_code, str(error.detail), dict(error.headers or {}))
 
-    web.include_router(signup.router(app, pages, clock))
+    clients = Clients(app.config.web.trusted_proxies, app.config.subscribing.sign_ups_per_hour)
+    web.include_router(signup.router(app, pages, clients, clock))
+    web.include_router(confirming.router(app, pages, clients, clock))
     web.include_router(leaving.router(app, pages, clock))
     web.include_router(archive.router(app, pages))
     web.include_router(beacon.router(app, tally, clock))
