@@ -1,0 +1,121 @@
+"""Headers, errors, the archive, the beacon."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import feedparser
+import pytest
+
+from digest.domain.articles import FoundArticle
+from digest.store import articles
+from tests.service import SATURDAY
+
+PATHS = ["/", "/snippet", "/archive", "/archive/feed.xml", "/assets/pages.css", "/healthz", "/readyz", "/nowhere"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_has_its_guards_and_no_cookie(web, path):
+    reply = web.client.get(path)
+    assert reply.status_code == (404 if path == "/nowhere" else 200)
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert reply.headers["referrer-policy"] == "no-referrer"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "set-cookie" not in reply.headers
+
+
+def test_no_slash_is_ever_redirected(web):
+    assert web.client.get("/archive/").status_code == 404
+    assert web.client.post("/subscribe/", data={}).status_code == 404
+
+
+def test_a_body_without_end_is_refused(web):
+    assert web.client.post("/subscribe", data={"email": "a" * 100_000}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\xff\xfe\x00", "application/x-www-form-urlencoded"),
+        (b"--x\r\nbroken", "multipart/form-data; boundary=x"),
+        (b"--x", "multipart/form-data"),
+        (b"{}", "application/json"),
+        (b"a=" * 5000, "application/x-www-form-urlencoded"),
+    ],
+)
+def test_broken_forms_are_never_our_fault(web, content, kind):
+    reply = web.client.post("/subscribe", content=content, headers={"Content-Type": kind})
+    assert 400 <= reply.status_code < 500
+
+
+def test_the_archive_shows_what_was_sent_and_nothing_personal(web):
+    web.service.add_readers(2)
+    edition = web.service.send()
+    page = web.client.get(f"/archive/{edition.id}")
+    assert page.status_code == 200
+    assert "Story story-0" in page.text
+    assert "slot.invalid" not in page.text
+    assert "/unsubscribe/" not in page.text
+    listed = web.client.get("/archive").text
+    assert edition.subject.split(" · ")[0] in listed
+    feed = feedparser.parse(web.client.get("/archive/feed.xml").content)
+    assert [entry.title for entry in feed.entries] == [edition.subject]
+    assert feed.bozo == 0
+
+
+def test_the_archive_keeps_the_frozen_copy(web):
+    web.service.add_readers(1)
+    edition = web.service.send()
+    before = web.client.get(f"/archive/{edition.id}").text
+    web.service.add_articles({"story-0": 999})
+    with web.service.app.store.begin() as tx:
+        page = articles.page_ids(tx, ["news.example.com/story-0"])["news.example.com/story-0"]
+        changed = FoundArticle("https://news.example.com/story-0", "Changed later", SATURDAY - timedelta(days=2))
+        articles.save(tx, 1, {page: changed}, SATURDAY)
+    assert web.client.get(f"/archive/{edition.id}").text == before
+
+
+@pytest.mark.parametrize("name", ["0", "99", "x", "-1", "1.5", "9" * 40, "feed"])
+def test_an_edition_that_is_not_there_is_a_page_that_says_so(web, name):
+    assert web.client.get(f"/archive/{name}").status_code == 404
+
+
+def test_a_draft_is_not_in_the_archive(web):
+    from digest import publishing
+
+    service = web.service
+    draft = publishing.draft(service.app.store, service.app.press, service.newsletter, SATURDAY, service.clock())
+    assert web.client.get(f"/archive/{draft.id}").status_code == 404
+
+
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0"}
+
+
+def counted(web, path="news.example.com/story-0"):
+    web.service.clock.forward(timedelta(0))
+    with web.service.app.store.read() as tx:
+        period = web.service.newsletter.period(SATURDAY + timedelta(days=7))
+        return {c.article.url: c.views for c in articles.candidates(tx, period)}.get(f"https://{path}", 0)
+
+
+def test_the_beacon_counts_readers_of_our_site_and_nobody_else(web):
+    page = '{"url": "https://news.example.com/story-0/?utm_source=x"}'
+    for _ in range(5):
+        assert web.client.post("/beacon", content=page, headers=BROWSER).status_code == 204
+    web.client.post("/beacon", content=page, headers={"User-Agent": "Googlebot/2.1"})
+    web.client.post("/beacon", content='{"url": "https://evil.example/story-0"}', headers=BROWSER)
+    web.client.post("/beacon", content="nonsense", headers=BROWSER)
+    web.client.__exit__(None, None, None)  # the end of the service stores the last views
+    assert counted(web) == 5
+    web.client.__enter__()
+
+
+def test_the_beacon_script_is_small_and_cacheable(web):
+    reply = web.client.get("/beacon.js")
+    assert len(reply.content) < 1024
+    assert "max-age" in reply.headers["cache-control"]
+
+
+def test_a_beacon_may_come_from_the_site(web):
+    reply = web.client.post("/beacon", content="{}", headers={**BROWSER, "Origin": "https://news.example.com"})
+    assert reply.headers["access-control-allow-origin"] == "*"

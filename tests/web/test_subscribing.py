@@ -1,0 +1,230 @@
+"""Signing up, confirming and leaving, through the pages and the mail."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from digest import subscribing
+from digest.domain.addresses import Address
+from digest.domain.subscribers import EventKind, Evidence, Way
+from digest.errors import NotFound
+from digest.store import subscribers
+
+ALICE = "alice@example.com"
+
+
+def events(web, address=ALICE):
+    with web.service.app.store.read() as tx:
+        return subscribers.trail(tx, web.service.find(address).subscriber_id)
+
+
+def test_the_whole_way_from_the_form_to_one_click(web):
+    assert web.sign_up(ALICE).status_code == 200
+    link = web.confirm_link(ALICE)
+    assert web.client.get(link).status_code == 200
+    assert web.state(ALICE) == "pending"
+    assert "You are in" in web.client.post(link, data={"confirm": "yes"}).text
+    assert web.state(ALICE) == "confirmed"
+    web.service.send()
+    digest = web.smtpd.received_by(ALICE)[-1].parsed
+    one_click = digest["List-Unsubscribe"].strip("<>").removeprefix("https://recap.example.com")
+    reply = web.client.post(one_click, data={"List-Unsubscribe": "One-Click"})
+    assert reply.status_code == 200
+    assert web.state(ALICE) == "unsubscribed"
+    assert [each.kind for each in events(web)] == [EventKind.REQUESTED, EventKind.CONFIRMED, EventKind.UNSUBSCRIBED]
+
+
+def test_the_first_event_proves_what_was_agreed_to(web):
+    web.client.post(
+        "/subscribe",
+        data={"email": " Alice@Example.COM ", "newsletter": "weekly"},
+        headers={"Referer": "https://news.example.com/story", "User-Agent": "A browser"},
+    )
+    proof = events(web)[0].evidence
+    assert proof.address_as_typed == " Alice@Example.COM "
+    assert proof.wording == "I want The Weekly Recap by e-mail. I can leave with one click, any time."
+    assert (proof.form, proof.user_agent, proof.way) == ("https://news.example.com/story", "A browser", Way.FORM)
+
+
+def test_no_reply_tells_who_subscribes(web):
+    service = web.service
+    for name in ("pending", "confirmed", "unsubscribed", "suppressed"):
+        web.sign_up(f"{name}@example.com")
+    for name in ("confirmed", "unsubscribed", "suppressed"):
+        web.client.post(web.confirm_link(f"{name}@example.com"), data={"confirm": "yes"})
+    subscribing.leave(
+        service.app.store, service.find("unsubscribed@example.com").id, Evidence(Way.LINK), service.clock()
+    )
+    address = Address("suppressed", "example.com")
+    subscribing.suppress(
+        service.app.store, service.app.links, address, "complaint", Evidence(Way.COMPLAINT), service.clock()
+    )
+    service.clock.forward(timedelta(hours=1))
+    replies = [web.sign_up(f"{n}@example.com") for n in ("new", "pending", "confirmed", "unsubscribed", "suppressed")]
+    assert len({(each.status_code, each.text, tuple(sorted(each.headers.items()))) for each in replies}) == 1
+
+
+def test_looking_changes_nothing(web):
+    web.sign_up(ALICE)
+    link = web.confirm_link(ALICE)
+    for _ in range(2):
+        web.client.get(link)
+        web.client.head(link)
+    assert web.state(ALICE) == "pending"
+    web.client.post(link, data={"confirm": "yes"})
+    leave = web.service.app.links.unsubscribe(web.service.find(ALICE).id).removeprefix("https://recap.example.com")
+    assert web.client.get(leave).status_code == web.client.head(leave).status_code == 200
+    assert web.state(ALICE) == "confirmed"
+
+
+@pytest.mark.parametrize("how", ["urlencoded", "multipart"])
+def test_one_click_works_in_both_encodings_without_cookie_or_redirect(web, how):
+    web.sign_up(ALICE)
+    web.client.post(web.confirm_link(ALICE), data={"confirm": "yes"})
+    link = web.service.app.links.unsubscribe(web.service.find(ALICE).id).removeprefix("https://recap.example.com")
+    pair = {"List-Unsubscribe": "One-Click"}
+    sent = {"data": pair} if how == "urlencoded" else {"files": {name: (None, value) for name, value in pair.items()}}
+    reply = web.client.post(link, **sent)
+    assert reply.status_code == 200
+    assert "set-cookie" not in reply.headers
+    assert web.state(ALICE) == "unsubscribed"
+    assert web.client.post(link, **sent).status_code == 200
+
+
+def test_a_post_without_the_pair_or_the_button_does_nothing(web):
+    web.sign_up(ALICE)
+    web.client.post(web.confirm_link(ALICE), data={"confirm": "yes"})
+    link = web.service.app.links.unsubscribe(web.service.find(ALICE).id).removeprefix("https://recap.example.com")
+    assert web.client.post(link).status_code == 400
+    assert web.client.post(link, data={"List-Unsubscribe": "maybe"}).status_code == 400
+    assert web.state(ALICE) == "confirmed"
+
+
+def test_twenty_parallel_confirms_make_one_consent(web):
+    web.sign_up(ALICE)
+    link = web.confirm_link(ALICE)
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda _: web.client.post(link, data={"confirm": "yes"}), range(20)))
+    assert {each.status_code for each in replies} == {200}
+    assert [each.kind for each in events(web)].count(EventKind.CONFIRMED) == 1
+
+
+def test_a_confirmation_link_dies_with_time_with_a_new_request_and_with_leaving(web):
+    web.sign_up(ALICE)
+    first = web.confirm_link(ALICE)
+    web.service.clock.forward(timedelta(hours=1))
+    web.sign_up(ALICE)
+    second = web.confirm_link(ALICE)
+    assert web.client.get(first).status_code == 410
+    web.client.post(second, data={"confirm": "yes"})
+    subscribing.leave(web.service.app.store, web.service.find(ALICE).id, Evidence(Way.LINK), web.service.clock())
+    assert web.client.post(second, data={"confirm": "yes"}).status_code == 410
+    assert web.state(ALICE) == "unsubscribed"
+
+
+def test_a_link_that_came_too_late_says_what_to_do(web):
+    web.sign_up(ALICE)
+    link = web.confirm_link(ALICE)
+    web.service.clock.forward(timedelta(hours=73))
+    reply = web.client.get(link)
+    assert reply.status_code == 410
+    assert "Sign up again" in reply.text
+
+
+def test_a_token_serves_one_purpose(web):
+    web.sign_up(ALICE)
+    token = web.confirm_link(ALICE).removeprefix("/confirm/")
+    assert web.client.post(f"/unsubscribe/{token}", data={"List-Unsubscribe": "One-Click"}).status_code == 404
+    assert web.state(ALICE) == "pending"
+
+
+@pytest.mark.parametrize("token", ["x", "%00", "../../etc/passwd", "A" * 5000, "żółw", "' OR 1=1 --"])
+def test_garbage_for_a_token_is_a_friendly_page(web, token):
+    for kind in ("confirm", "unsubscribe"):
+        for reply in (
+            web.client.get(f"/{kind}/{token}"),
+            web.client.post(f"/{kind}/{token}", data={"List-Unsubscribe": "One-Click"}),
+        ):
+            assert reply.status_code == 404
+            assert "set-cookie" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "empty"),
+        ("alice", "no @"),
+        ("a@b@c.pl", "more than one @"),
+        ("alice@localhost", "example.com"),
+        ("a b@c.pl", "space"),
+    ],
+)
+def test_a_wrong_address_is_told_and_kept(web, typed, said):
+    reply = web.sign_up(typed)
+    assert reply.status_code == 422
+    assert said in reply.text
+
+
+def test_what_was_typed_comes_back_escaped(web):
+    reply = web.sign_up('"><script>alert(1)</script>@x.pl')
+    assert reply.status_code == 422
+    assert "<script" not in reply.text
+
+
+def test_a_robot_that_fills_the_hidden_field_sees_the_same_and_gets_nothing(web):
+    reply = web.sign_up(ALICE, website="http://spam.example")
+    assert reply.text == web.sign_up("bob@example.com").text
+    with pytest.raises(NotFound):
+        web.service.find(ALICE)
+
+
+def test_one_mailbox_is_asked_no_more_than_the_cap_in_whatever_spelling(web):
+    for n in range(10):
+        for spelling in ("victim@gmail.com", "vic.tim@gmail.com", "Victim+x@gmail.com", "victim+y@googlemail.com"):
+            web.sign_up(spelling)
+        web.service.clock.forward(timedelta(minutes=11))
+    web.service.deliver_all()
+    assert len(web.smtpd.received) == 3
+
+
+def test_a_confirmed_reader_who_signs_up_again_is_told_by_mail_and_stays_confirmed(web):
+    web.sign_up(ALICE)
+    web.client.post(web.confirm_link(ALICE), data={"confirm": "yes"})
+    web.service.clock.forward(timedelta(hours=1))
+    web.sign_up(ALICE)
+    web.service.deliver_all()
+    again = web.smtpd.received_by(ALICE)[-1].parsed
+    assert "already" in again["Subject"]
+    assert web.state(ALICE) == "confirmed"
+
+
+def test_the_host_header_cannot_steer_a_link(web):
+    headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
+    web.client.post("/subscribe", data={"email": ALICE}, headers=headers)
+    web.service.deliver_all()
+    assert b"evil.example" not in web.smtpd.received_by(ALICE)[-1].data
+    assert web.link(ALICE, "confirm")
+
+
+def test_networks_are_limited_and_only_trusted_proxies_believed(tmp_path):
+    from starlette.requests import Request
+
+    from digest.web.clients import Clients, shortened
+
+    def request(peer, forwarded=""):
+        headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+        return Request({"type": "http", "client": (peer, 1), "headers": headers})
+
+    clients = Clients(("10.0.0.0/8",), 2)
+    assert str(clients.address(request("203.0.113.9", "198.51.100.1"))) == "203.0.113.9"
+    assert str(clients.address(request("10.0.0.1", "6.6.6.6, 198.51.100.1"))) == "198.51.100.1"
+    assert str(clients.address(request("10.0.0.1", "198.51.100.1, 10.9.9.9"))) == "198.51.100.1"
+    assert str(clients.address(request("10.0.0.1", "nonsense"))) == "10.0.0.1"
+    reader = clients.address(request("8.8.8.8"))
+    neighbour = clients.address(request("8.8.8.200"))
+    assert [clients.may_sign_up(each) for each in (reader, neighbour, reader)] == [True, True, False]
+    assert clients.may_sign_up(clients.address(request("9.9.9.9")))
+    assert shortened(reader) == "8.8.8.0"
