@@ -68,7 +68,7 @@ def _newsletter(app: App, form: Mapping[str, str]) -> Newsletter:
 
 
 def _entry(
-    pages: Pages, newsletter: Newsletter, form: Mapping[str, str], evidence: dict[str, Any]
+    pages: Pages, newsletter: Newsletter, form: Mapping[str, str], facts: dict[str, Any]
 ) -> subscribing.SignUp:
     typed = form.get("email", "")
     address = parse(typed)
