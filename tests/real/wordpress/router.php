@@ -1,0 +1,9 @@
+<?php
+// For `php -S`: files as they are, everything else to WordPress, as a web server's rewrite rules would.
+$path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
+if ($path !== '/' && is_file($_SERVER['DOCUMENT_ROOT'] . $path)) {
+    return false;
+}
+$_SERVER['SCRIPT_NAME'] = $_SERVER['PHP_SELF'] = '/index.php';
+chdir($_SERVER['DOCUMENT_ROOT']);
+require $_SERVER['DOCUMENT_ROOT'] . '/index.php';
