@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Web:
 
     def link(self, address: str, kind: str) -> str:
         """The path of a link of that kind in the last mail the reader got."""
-        import re
+
 
         text = self.smtpd.received_by(address)[-1].parsed.get_body(("plain",)).get_content()
         found = re.search(rf"https://recap\.example\.com(/{kind}/\S+)", text)

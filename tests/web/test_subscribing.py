@@ -182,7 +182,7 @@ def test_a_robot_that_fills_the_hidden_field_sees_the_same_and_gets_nothing(web)
 
 
 def test_one_mailbox_is_asked_no_more_than_the_cap_in_whatever_spelling(web):
-    for n in range(10):
+    for _ in range(10):
         for spelling in ("victim@gmail.com", "vic.tim@gmail.com", "Victim+x@gmail.com", "victim+y@googlemail.com"):
             web.sign_up(spelling)
         web.service.clock.forward(timedelta(minutes=11))
