@@ -13,7 +13,8 @@ from digest.errors import RenderError
 from digest.mail.slots import pattern
 
 MAX_HTML = 100_000  # bytes: Gmail hides what comes after about 102 kB, the unsubscribe link with it
-_LEFTOVERS = ("<link", "<script", "%7b", "{{", "{%", "@import")
+_NEVER = ("<link", "<script")
+_NOT_MORE = ("{{", "{%", "%7b", "%7d")  # a title may hold them; inlining may not make any
 _SPACE = re.compile(r"\s+")
 
 
@@ -32,9 +33,12 @@ def check_html(before: str, after: str, mark: str, slots: dict[str, int]) -> Non
     if _ignored_styles(before) != _ignored_styles(after):
         raise RenderError("style", "inlining changed the rules for dark mode and phones")
     lowered = after.lower()
-    for leftover in _LEFTOVERS:
+    for leftover in _NEVER:
         if leftover in lowered:
             raise RenderError("leftover", f"{leftover!r} is left in the html")
+    for leftover in _NOT_MORE:
+        if lowered.count(leftover) > before.lower().count(leftover):
+            raise RenderError("leftover", f"inlining made {leftover!r}")
     if re.search(r'style="[^"]*[{}]', after):
         raise RenderError("style", "a style attribute holds a brace")
     check_slots(after, mark, slots)

@@ -50,6 +50,14 @@ class Reader:
     one_click: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a reader's value goes between two constant pieces."""
+
+    name: str
+    is_html: bool
+
+
 class Compiled:
     """One rendering in wire bytes; `message` joins it with one reader's values."""
 
@@ -57,7 +65,7 @@ class Compiled:
         boundary = f"=_{secrets.token_hex(12)}"
         self._head = _shared_headers(heading) + _content_type(boundary)
         self._is_list = bool(heading.list_id)
-        self._pieces: list[bytes | str] = [b"\r\n--" + boundary.encode() + _part_headers("plain")]
+        self._pieces: list[bytes | Slot] = [b"\r\n--" + boundary.encode() + _part_headers("plain")]
         self._pieces += _cut(text, mark, is_html=False)
         self._pieces += [b"\r\n--" + boundary.encode() + _part_headers("html")]
         self._pieces += _cut(html, mark, is_html=True)
@@ -65,8 +73,10 @@ class Compiled:
 
     def message(self, reader: Reader) -> bytes:
         """The whole message for one reader, CRLF line ends, nothing over 998 octets (RFC 5322 section 2.1.1)."""
-        values = {name: slot_bytes(value) for name, value in reader.links.items()}
-        body = [piece if isinstance(piece, bytes) else values[piece] for piece in self._pieces]
+        body = [
+            piece if isinstance(piece, bytes) else slot_bytes(reader.links[piece.name], is_html=piece.is_html)
+            for piece in self._pieces
+        ]
         return b"".join([self._own_headers(reader), self._head, b"\r\n", *body])
 
     def _own_headers(self, reader: Reader) -> bytes:
@@ -115,16 +125,16 @@ def _part_headers(subtype: str) -> bytes:
     ).encode()
 
 
-def _cut(body: str, mark: str, *, is_html: bool) -> list[bytes | str]:
+def _cut(body: str, mark: str, *, is_html: bool) -> list[bytes | Slot]:
     """The body as constant pieces and, between them, the names of slots.
 
     A soft line break stands before and after each slot, so no value can make a line too long.
     """
-    pieces: list[bytes | str] = []
+    pieces: list[bytes | Slot] = []
     at = 0
     for match in pattern(mark).finditer(body):
         pieces.append(_soft(encode(body[at : match.start()])))
-        pieces.append(match[1])
+        pieces.append(Slot(match[1], is_html))
         at = match.end()
     pieces.append(encode(body[at:]))
     return pieces
@@ -135,9 +145,9 @@ def _soft(piece: bytes) -> bytes:
     return piece + b"=\r\n"
 
 
-def slot_bytes(value: str) -> bytes:
-    """A reader's value in quoted-printable, ending in a soft line break. Links need no HTML escape but `&`."""
-    return _soft(encode(escape(value, quote=True)))
+def slot_bytes(value: str, *, is_html: bool) -> bytes:
+    """A reader's value in quoted-printable, ending in a soft line break; escaped first where it stands in HTML."""
+    return _soft(encode(escape(value, quote=True) if is_html else value))
 
 
 def encode(text: str) -> bytes:

@@ -1,0 +1,244 @@
+"""Rendering: nothing lost, nothing fetched, nothing left over, never too large."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.domain.articles import Article, Image
+from digest.domain.editions import Pick
+from digest.errors import InvalidAddress, RenderError
+from digest.mail.addresses import parse
+from digest.mail.checks import MAX_HTML, check_html, visible_text
+from digest.mail.clean import clean_header, clean_text, clean_url
+from digest.mail.render import DigestIssue, Renderer, inline
+from digest.mail.slots import slot
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+HOSTILE = [
+    "<script>alert(1)</script><b>bold</b> & \"quotes\" 'single'",
+    "a\r\nBcc: x@y.z\x0b\x85\u2028\u2029",
+    "=?utf-8?q?evil=0d=0aBcc=3a_x=40y=2ez?=",
+    "lone \ud83d surrogate",
+    "مرحبا \u202e reversed \u2066 isolated",
+    "👨‍👩‍👧‍👦 ❤️‍🔥 joiners",
+    "{{ 7 * 7 }} {% raw %} ${x} #{y}",
+    "https://slot.invalid/0000/unsubscribe",
+    "x" * 300,
+    "</style><style>body{display:none}</style>",
+    "",
+]
+
+
+def pick(position, title="A title", **more):
+    values = {
+        "summary": "What happened, and why it matters.",
+        "image": Image("https://news.example.com/a.jpg", "A river", 1200, 630),
+        "section": "Cities",
+        "author": "Anna Nowak",
+        **more,
+    }
+    url = f"https://news.example.com/{position}"
+    return Pick(position, Article(position, url, title, NOW, NOW, **values), 1000 - position, "")
+
+
+def issue(*picks):
+    return DigestIssue(
+        newsletter_title="The Weekly Recap",
+        site_name="The Vistula Post",
+        site_url="https://news.example.com",
+        number=47,
+        published_on=date(2026, 11, 28),
+        picks=picks,
+        archive_url="https://recap.example.com/archive/47",
+        sign_up_url="https://recap.example.com/",
+        postal_address="ul. Prosta 1, Warszawa",
+        language="en",
+        promise="Every Saturday.",
+    )
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return Renderer()
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("rendering reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_an_edition_holds_its_stories_and_one_way_out(renderer, no_network):
+    rendered = renderer.digest(issue(*(pick(n, f"Story number {n}") for n in range(1, 11))))
+    for part in (visible_text(rendered.html), rendered.text):
+        for n in range(1, 11):
+            assert f"Story number {n}" in part
+        assert "ul. Prosta 1" in part
+    assert rendered.html.count(slot(rendered.mark, "unsubscribe")) == 1
+    assert rendered.text.count(slot(rendered.mark, "unsubscribe")) == 1
+    assert rendered.subject == "Story number 1 · The Weekly Recap"
+    assert rendered.html.startswith("<!DOCTYPE html")
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_nothing_after_a_hostile_title_is_lost(renderer, no_network, title):
+    # EMAIL 0.5: a lone surrogate made the parser drop the footer, and the way out with it
+    rendered = renderer.digest(
+        issue(pick(1, title), pick(2, "The story after it", summary=title, section=title, author=title))
+    )
+    assert "The story after it" in visible_text(rendered.html)
+    assert slot(rendered.mark, "unsubscribe") in rendered.html
+    assert "<script" not in rendered.html
+    assert "\n" not in rendered.subject
+
+
+def test_rules_for_dark_mode_and_phones_keep_their_force(renderer):
+    # EMAIL 0.6
+    rendered = renderer.digest(issue(pick(1)))
+    assert "background-color: #1b1c1f !important" in rendered.html
+    assert "@media (max-width: 619px)" in rendered.html
+
+
+@pytest.mark.parametrize("rule", ["@import url(http://127.0.0.1:9/x.css);", "@import url(file:///etc/hostname);"])
+def test_no_style_can_fetch_anything(no_network, rule):
+    # EMAIL 0.7
+    html = f"<!DOCTYPE html><html><head><style>{rule} p {{ color: red }}</style></head><body><p>x</p></body></html>"
+    made = inline(html)
+    assert "color:red" in made.replace(" ", "")
+
+
+def test_the_doctype_and_the_slots_survive_inlining():
+    # EMAIL 0.8
+    head = "<!DOCTYPE html><html><head><style>a{color:red}</style></head>"
+    html = f'{head}<body><a href="{slot("ab", "confirm")}">x</a></body></html>'
+    made = inline(html)
+    assert made.startswith("<!DOCTYPE html>")
+    assert slot("ab", "confirm") in made
+    assert "%7B" not in made
+
+
+def test_a_style_in_one_document_does_not_change_the_next():
+    first = "<!DOCTYPE html><html><head><style>color:red</style></head><body><p>x</p></body></html>"
+    second = "<!DOCTYPE html><html><head><style>p{color:red}</style></head><body><p>x</p></body></html>"
+    inline(first)
+    assert 'style="color:red"' in inline(second)
+
+
+def test_the_largest_edition_stays_below_what_gmail_cuts(renderer):
+    long = dict(summary="Słowo i zdanie, które nie ma końca. " * 200, section="S" * 90, author="A" * 90)  # noqa: C408
+    rendered = renderer.digest(issue(*(pick(n, "Bardzo długi tytuł " * 20, **long) for n in range(1, 21))))
+    assert len(rendered.html.encode()) <= MAX_HTML
+    assert slot(rendered.mark, "unsubscribe") in rendered.html
+
+
+def test_an_edition_too_large_shortens_first_and_says_so(renderer):
+    rendered = renderer.digest(issue(*(pick(n, "<&>" * 66, summary="<&>" * 300) for n in range(1, 51))))
+    assert len(rendered.html.encode()) <= MAX_HTML
+    assert rendered.shortened
+
+
+def test_the_smallest_edition_is_one_story_without_a_picture(renderer):
+    rendered = renderer.digest(issue(pick(1, image=None, summary="", section="", author="")))
+    assert "<img" not in rendered.html
+
+
+def test_a_picture_has_its_size_and_alt_and_a_safe_address(renderer):
+    rendered = renderer.digest(issue(pick(1, image=Image("javascript:alert(1)", "x")), pick(2)))
+    assert "javascript" not in rendered.html
+    assert 'alt="A river"' in rendered.html
+    assert 'height="281"' in rendered.html
+
+
+def test_a_check_that_fails_names_itself():
+    good = "<!DOCTYPE html><html><head><style></style></head><body><p>one</p></body></html>"
+    for bad, check in [
+        (good.replace("<!DOCTYPE html>", ""), "doctype"),
+        (good.replace("one", "two"), "text"),
+        (good.replace("<p>", '<p style="{a}">'), "style"),
+        (good.replace("<p>", '<link href="x"><p>'), "leftover"),
+    ]:
+        with pytest.raises(RenderError) as caught:
+            check_html(good, bad, "m", {})
+        assert caught.value.check == check
+    with pytest.raises(RenderError) as caught:
+        check_html(good, good, "m", {"unsubscribe": 1})
+    assert caught.value.check == "slots"
+
+
+def test_a_confirmation_asks_once_and_repeats_nothing_the_reader_typed(renderer, no_network):
+    facts = {
+        "newsletter_title": "The Weekly Recap",
+        "site_name": "The Vistula Post",
+        "site_url": "https://news.example.com",
+        "language": "en",
+        "postal_address": "",
+        "promise": "Every Saturday.",
+        "consent": "I want it.",
+        "valid_for_hours": 72,
+    }
+    asking = renderer.confirmation(**facts, already=False)
+    assert slot(asking.mark, "confirm") in asking.text
+    telling = renderer.confirmation(**facts, already=True)
+    assert slot(telling.mark, "unsubscribe") in telling.text
+    assert "already" in telling.subject
+
+
+@given(st.text(max_size=200))
+def test_clean_text_is_one_line_of_storable_text(text):
+    cleaned = clean_text(text)
+    assert cleaned == clean_text(cleaned)
+    cleaned.encode("utf-8")
+    assert not any(c in cleaned for c in "\r\n\t\u2028\u2029\u202e\x00")
+    assert "=?" not in clean_header(text)
+
+
+@given(st.text(max_size=120))
+def test_a_clean_url_is_http_or_nothing(text):
+    for url in (text, f"https://{text}", f"https://example.com/{text}"):
+        cleaned = clean_url(url)
+        assert cleaned == "" or cleaned.startswith(("http://", "https://"))
+        assert cleaned.isascii()
+        assert not set(cleaned) & set("\"'<> \r\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (" Anna@Example.COM ", "Anna@example.com"),
+        ("anna@żółw.pl", "anna@xn--w-uga1v8h.pl"),
+        ("anna@straße.de", "anna@xn--strae-oqa.de"),
+        ("o'hara+news@example.co.uk", "o'hara+news@example.co.uk"),
+    ],
+)
+def test_an_address_is_taken_as_it_is_meant(typed, meant):
+    assert parse(typed).text == meant
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "anna", "@example.com", "anna@", "a@b@c.pl", "a b@c.pl", "a@b,pl", "a@b", "a..b@c.pl", '"a b"@c.pl',
+     "a@[1.2.3.4]", "Anna <a@b.pl>", "zażółć@example.com", "a@b.pl\r\nBcc: x@y.z", "a" * 65 + "@b.pl",
+     "a@" + "b" * 64 + ".pl", "a@b.123"],
+)  # fmt: skip
+def test_what_cannot_be_mailed_is_refused_with_a_reason(typed):
+    with pytest.raises(InvalidAddress) as caught:
+        parse(typed)
+    assert caught.value.reason
+
+
+@given(st.text(max_size=300))
+def test_the_address_parser_raises_nothing_else(text):
+    for typed in (text, f"{text}@example.com", f"anna@{text}"):
+        try:
+            address = parse(typed)
+        except InvalidAddress:
+            continue
+        address.text.encode("ascii")
