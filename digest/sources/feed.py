@@ -23,8 +23,12 @@ _KINDS = ("rss", "atom", "cdf")
 _BEST_WIDTH = 1200  # pixels: sharp on a phone, and no original of five megabytes
 # Characters no XML may hold but sites send all the same, and HTML's entities, which XML does not know.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")  # as UTF-8 may not spell them
+_CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w-]+)", re.I)
+_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*[\"']([\w-]+)", re.I)
 _REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,8}));")
 _ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]{1,10});")
+_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml\b|[\xfe\xff\x00]|.\x00", re.S)
 _KNOWN_TO_XML = frozenset({b"amp", b"lt", b"gt", b"quot", b"apos"})
 
 
@@ -56,27 +60,35 @@ class Feed:
         return Harvest(tuple(articles), remembered=reply.validators(), notes=tuple(notes))
 
     def _parse(self, reply: Fetched) -> Any:
-        content = readable(reply.content or b"")
+        content_type = reply.headers.get("content-type", "")
+        content = readable(reply.content or b"", content_type)
         parsed = feedparser.parse(
             # A stream: given plain bytes, feedparser would first try to open a file of that name.
             io.BytesIO(content),
-            response_headers={"content-type": reply.headers.get("content-type", "")},
+            response_headers={"content-type": content_type},
             sanitize_html=False,
             resolve_relative_uris=False,
         )
+        validate = "Check it with the W3C feed validator, or open it in a browser"
+        if not parsed.version.startswith(_KINDS):
+            raise SourceError(self.name, self.section.url, "it is neither RSS nor Atom", validate)
         error = parsed.get("bozo_exception")
-        broken = error if hasattr(error, "getLineNumber") else None  # other complaints, of encodings, were overcome
-        if broken is not None or not parsed.version.startswith(_KINDS):
-            where = f"{self.section.url}, line {broken.getLineNumber()}" if broken else self.section.url
-            words = f"it is not well-formed XML: {broken.getMessage()}" if broken else "it is neither RSS nor Atom"
-            raise SourceError(self.name, where, words, "Check it with the W3C feed validator, or open it in a browser")
+        if hasattr(error, "getLineNumber"):  # other complaints, of encodings, were overcome
+            # feedparser puts a line of its own before a feed that does not begin with an XML declaration.
+            line = error.getLineNumber() - (not _DECLARATION.match(content))
+            reason = f"it is not well-formed XML: {error.getMessage()}"
+            raise SourceError(self.name, f"{self.section.url}, line {line}", reason, validate)
         return parsed
 
 
-def readable(content: bytes) -> bytes:
+def readable(content: bytes, content_type: str) -> bytes:
     """The feed without characters and entities that no XML parser takes; the rest is left to the parser."""
     if b"\x00" in content[:4]:  # UTF-16 or UTF-32, where bytes are not characters
         return content
+    declared = _CHARSET.search(content_type.encode()) or _ENCODING.match(content)
+    if declared and declared[1].lower() in (b"utf-8", b"utf8"):
+        # One wrong byte, and feedparser would read all the rest as Windows-1252.
+        content = _SURROGATE.sub(b"", content).decode("utf-8", "replace").encode()
     content = _REFERENCE.sub(_reference, _CONTROL.sub(b"", content))
     return _ENTITY.sub(_entity, content)
 
@@ -101,7 +113,8 @@ def _article(entry: Any, base: str, now: datetime) -> FoundArticle:
         raise ValueError("it has no title")
     if not entry.get("link"):
         raise ValueError(f"{title[:60]!r} has no link")
-    published = entry.get("published_parsed") or entry.get("updated_parsed")
+    # dict.get: feedparser's own would warn, and give the other of the two.
+    published = dict.get(entry, "published_parsed") or dict.get(entry, "updated_parsed")
     if published is None:
         raise ValueError(f"{title[:60]!r} has no date we can read")
     published_at = datetime.fromtimestamp(calendar.timegm(published), UTC)
