@@ -1,0 +1,140 @@
+"""Sources into the store: views find their article, nothing is half kept, nothing counts twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from digest import collecting
+from digest.domain.articles import FoundArticle, Harvest, LifetimeTotal, ViewCount
+from digest.domain.periods import Period, Schedule
+from digest.errors import SourceError
+from digest.store import articles
+
+SITE = "https://news.example.com"
+HOUR = timedelta(hours=1)
+END = datetime(2026, 11, 28, 7, tzinfo=UTC)
+WEEK = Period(END - timedelta(days=7), END)
+WARSAW = ZoneInfo("Europe/Warsaw")
+
+
+@dataclass
+class Given:
+    """A source that gives what the test says, reading after reading."""
+
+    harvests: list[Harvest | Exception]
+    name: str = "given"
+    readings: list = field(default_factory=list)
+
+    async def collect(self, reading):
+        self.readings.append(reading)
+        found = self.harvests.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def collect(store, *harvests, at=END):
+    source = Given(list(harvests))
+    results = [asyncio.run(collecting.collect(store, source, SITE, [], at + n * HOUR)) for n in range(len(harvests))]
+    return results, source
+
+
+def article(slug, published=END - timedelta(days=2)):
+    return FoundArticle(f"{SITE}/{slug}", slug.upper(), published)
+
+
+def views(store, period=WEEK):
+    with store.read() as tx:
+        return {c.article.title: c.views for c in articles.candidates(tx, period)}
+
+
+def test_spellings_of_one_page_are_added_up(store):
+    spellings = ["/a", "/a/", "http://NEWS.example.com/a?utm_source=x", "https://news.example.com/a#top"]
+    counts = tuple(ViewCount(url, END - 5 * HOUR, HOUR, 10) for url in spellings)
+    collect(store, Harvest((article("a"),), counts))
+    assert views(store) == {"A": 40}
+
+
+def test_reading_the_same_again_changes_nothing(store):
+    harvest = Harvest((article("a"),), (ViewCount("/a", END - 5 * HOUR, HOUR, 10),))
+    collect(store, harvest, harvest, harvest)
+    assert views(store) == {"A": 10}
+
+
+def test_a_count_that_grew_replaces_the_old_one(store):
+    first = Harvest((article("a"),), (ViewCount("/a", END - 5 * HOUR, HOUR, 10),))
+    collect(store, first, Harvest(views=(ViewCount("/a", END - 5 * HOUR, HOUR, 25),)))
+    assert views(store) == {"A": 25}
+
+
+def test_views_that_come_before_their_article_find_it_later(store):
+    collect(store, Harvest(views=(ViewCount("/a", END - 5 * HOUR, HOUR, 10),)), Harvest((article("a"),)))
+    assert views(store) == {"A": 10}
+
+
+def test_views_of_no_article_are_listed(store):
+    collect(store, Harvest((article("a"),), (ViewCount("/contact", END - HOUR, HOUR, 7),)))
+    assert [(each.page, each.views) for each in collecting.unmatched(store, WEEK)] == [("news.example.com/contact", 7)]
+
+
+def test_a_lifetime_counter_counts_what_came_since_the_last_reading(store):
+    readings = [Harvest((article("a"),), totals=(LifetimeTotal("/a", n),)) for n in (1000, 1030, 1030, 1100)]
+    results, _ = collect(store, *readings, at=END - 10 * HOUR)
+    assert [each.views for each in results] == [0, 30, 0, 70]
+    assert views(store) == {"A": 100}
+
+
+def test_a_counter_that_was_reset_counts_from_zero(store):
+    readings = [Harvest((article("a"),), totals=(LifetimeTotal("/a", n),)) for n in (1000, 20, 50)]
+    collect(store, *readings, at=END - 10 * HOUR)
+    assert views(store) == {"A": 50}
+
+
+def test_a_reading_just_after_the_cut_off_credits_the_closed_week(store):
+    first = Harvest((article("a"),), totals=(LifetimeTotal("/a", 100),))
+    asyncio.run(collecting.collect(store, Given([first]), SITE, [], END - timedelta(minutes=15)))
+    second = Harvest(totals=(LifetimeTotal("/a", 160),))
+    asyncio.run(collecting.collect(store, Given([second]), SITE, [], END + timedelta(seconds=5)))
+    assert views(store) == {"A": 60}
+
+
+def test_a_source_that_fails_keeps_what_it_had_and_is_named(store):
+    good = Harvest((article("a"),), (ViewCount("/a", END - HOUR, HOUR, 10),), remembered={"etag": "x"})
+    results, source = collect(store, good, SourceError("given", "page 2", "the server answered 500"), Harvest())
+    assert "page 2" in results[1].error
+    assert views(store) == {"A": 10}
+    assert source.readings[1].remembered == source.readings[2].remembered == {"etag": "x"}
+    assert source.readings[2].since == END
+
+
+def test_an_article_without_a_usable_address_is_noted_and_the_rest_kept(store):
+    bad = FoundArticle("mailto:x@y.z", "Bad", END - HOUR)
+    results, _ = collect(store, Harvest((bad, article("a")), (ViewCount("http://[", END, HOUR, 1),)))
+    assert (results[0].found, len(results[0].notes)) == (1, 2)
+
+
+@pytest.mark.parametrize("saturday", ["2026-03-28", "2026-04-04", "2026-10-24", "2026-10-31", "2026-11-28"])
+def test_the_top_list_equals_an_independent_count_in_every_kind_of_week(store, saturday):
+    """Hour by hour over three weeks, with views a second before and after each cut-off's hour."""
+    end = datetime.fromisoformat(f"{saturday}T08:00").replace(tzinfo=WARSAW).astimezone(UTC)
+    local_start = datetime.fromisoformat(f"{saturday}T08:00") - timedelta(days=7)
+    start = local_start.replace(tzinfo=WARSAW).astimezone(UTC)
+    counts = [
+        ViewCount(f"/{slug}", end - timedelta(days=15) + n * HOUR, HOUR, (n * k) % 17 + (slug == "a") * (n % 5))
+        for k, slug in enumerate("abcdefgh", start=3)
+        for n in range(22 * 24)
+    ]
+    collect(store, Harvest(tuple(article(slug, end - timedelta(days=1)) for slug in "abcdefgh"), tuple(counts)), at=end)
+    expected: Counter[str] = Counter()
+    for each in counts:
+        if start <= each.at < end:
+            expected[each.url.strip("/").upper()] += each.views
+    period = Schedule.parse("sat 08:00", WARSAW).period(end)
+    assert (period.start, period.end) == (start, end)
+    assert views(store, period) == dict(expected)

@@ -1,0 +1,113 @@
+"""The configuration: every mistake at once, the nearest name, secrets from elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from digest.config_reading import read_config
+from digest.errors import ConfigurationError
+
+GOOD = """
+[site]
+name = "The Vistula Post"
+url = "https://news.example.com/"
+[web]
+base_url = "https://recap.example.com"
+secret_file = "secret"
+[mail]
+from = "The Recap <recap@news.example.com>"
+[newsletters.weekly]
+title = "The Weekly Recap"
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    (tmp_path / "secret").write_text("s" * 40 + "\n")
+
+    def write(text):
+        path = tmp_path / "config.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def problems(path, environ=None):
+    with pytest.raises(ConfigurationError) as caught:
+        read_config(path, environ or {})
+    assert caught.value.exit_code == 2
+    return "\n".join(caught.value.problems)
+
+
+def test_the_defaults_are_what_most_people_want(write):
+    config = read_config(write(GOOD), {})
+    assert config.site.url == "https://news.example.com"
+    assert config.newsletters["weekly"].schedule == "sat 08:00"
+    assert config.smtp.effective_security == "none"  # to this very machine
+    assert config.web.secret.get_secret_value() == "s" * 40
+
+
+def test_to_any_other_host_tls_is_required(write):
+    config = read_config(write(GOOD + '[smtp]\nhost = "smtp.example.com"\n'), {})
+    assert (config.smtp.effective_security, config.smtp.effective_port) == ("starttls", 587)
+
+
+def test_a_misspelt_key_a_wrong_type_and_a_missing_secret_are_told_in_one_go(write):
+    text = GOOD.replace('secret_file = "secret"', "") + '[smtp]\nhots = "x"\nconnections = "many"\nusername = "u"\n'
+    said = problems(write(text))
+    assert "smtp.hots: there is no such setting; did you mean 'host'?" in said
+    assert "smtp.connections" in said
+    assert "web.secret: it is missing" in said
+    assert "smtp.password" in said
+
+
+def test_a_misspelt_section_and_a_key_of_a_source_are_told_too(write):
+    said = problems(
+        write(GOOD + '[newsleters.daily]\ntitle = "x"\n[[sources]]\nname = "a"\nkind = "feed"\nurll = "x"\n')
+    )
+    assert "newsleters: there is no such setting; did you mean 'newsletters'?" in said
+    assert "sources.a.urll: there is no such setting; did you mean 'url'?" in said
+
+
+def test_the_environment_overrides_and_is_checked_the_same(write):
+    config = read_config(write(GOOD), {"DIGEST_WEB__PORT": "9000", "DIGEST_NEWSLETTERS__WEEKLY__TITLE": "Other"})
+    assert config.web.port == 9000
+    assert config.newsletters["weekly"].title == "Other"
+    assert "smtp.prot" in problems(write(GOOD), {"DIGEST_SMTP__PROT": "25"})
+
+
+def test_a_secret_may_come_from_a_file_named_in_the_environment(write, tmp_path):
+    (tmp_path / "other").write_text("o" * 40)
+    config = read_config(write(GOOD.replace("secret_file", "# ")), {"DIGEST_WEB__SECRET_FILE": "other"})
+    assert config.web.secret.get_secret_value() == "o" * 40
+
+
+def test_a_secret_file_that_is_not_there_is_named_once(write):
+    said = problems(write(GOOD.replace('"secret"', '"gone"')))
+    assert said.count("\n") == 0
+    assert "gone" in said
+
+
+def test_no_secret_is_ever_printed(write):
+    said = problems(write(GOOD.replace('secret_file = "secret"', 'secret = "tooshort"')))
+    assert "tooshort" not in said
+    assert "tooshort" not in str(read_config(write(GOOD), {}).model_dump())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('schedule = "saturday"', "sat 08:00"),
+        ('catch_up = "soon"', "12h"),
+        ('approval = "maybe"', "approval"),
+        ('timezone = "Mars/Olympus"', "Europe/Warsaw"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_says_what_could(write, line, said):
+    assert said in problems(write(GOOD + line + "\n"))
+
+
+def test_what_is_not_toml_or_not_there_is_said_plainly(write, tmp_path):
+    assert "cannot be read" in problems(write("[site\n"))
+    assert "digest init" in problems(tmp_path / "nowhere.toml")
