@@ -56,8 +56,7 @@ def settings(folder: Path, database_url: str, smtp_port: int, **more: Any) -> di
         "mail": {"from": "recap@news.example.com", "confirmation_from": "hello@news.example.com"},
         "newsletters": {"weekly": {"title": "The Weekly Recap"}},
         "folder": folder,
-        **more,
-    }
+    } | more
 
 
 class Service:
@@ -80,8 +79,10 @@ class Service:
         """Let go of the database."""
         self.app.close()
 
-    def add_articles(self, views: dict[str, int], published: datetime = SATURDAY - timedelta(days=2)) -> None:
-        """Articles read so often in the week that closes on SATURDAY."""
+    def add_articles(
+        self, views: dict[str, int], published: datetime = SATURDAY - timedelta(days=2), until: datetime = SATURDAY
+    ) -> None:
+        """Articles read so often in the period that closes at `until`."""
         with self.app.store.begin() as tx:
             source = articles.source(tx, "site").id
             pages = articles.page_ids(tx, [f"news.example.com/{slug}" for slug in views])
@@ -95,7 +96,8 @@ class Service:
             }
             articles.save(tx, source, found, SATURDAY)
             hour = timedelta(hours=1)
-            articles.put_views(tx, source, {(by_slug[s], SATURDAY - 20 * hour, hour): n for s, n in views.items() if n})
+            at = until.replace(minute=0) - 20 * hour
+            articles.put_views(tx, source, {(by_slug[s], at, hour): n for s, n in views.items() if n})
 
     def add_readers(self, count: int) -> None:
         """reader0 to reader<count-1> at example.com, confirmed."""
