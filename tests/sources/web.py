@@ -72,6 +72,7 @@ class Web:
 class _Handler(BaseHTTPRequestHandler):
     web: Web
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet; apart they would wait 40 ms for each other
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)

@@ -27,6 +27,7 @@ class Site:
     posts: list[dict[str, Any]] = field(default_factory=list)
     views: list[tuple[int, datetime]] = field(default_factory=list)
     popular: bool = True
+    _written: list[str] = field(default_factory=list)  # the local time of each view
 
     def __post_init__(self) -> None:
         link = f'<{self.web.url}/wp-json/>; rel="https://api.w.org/", <{self.web.url}/?p=1>; rel=shortlink'
@@ -76,8 +77,10 @@ class Site:
         start = self._local(now - timedelta(seconds=60 * int(asked.query["time_quantity"])))
         known = {post["id"]: post for post in self.posts}
         counts: dict[int, int] = {}
-        for number, at in self.views:
-            if at <= self.clock() and self._local(at) >= start and number in known:
+        moment = self.clock()
+        self._written += [self._local(at) for _, at in self.views[len(self._written) :]]
+        for (number, at), written in zip(self.views, self._written, strict=True):
+            if at <= moment and written >= start and number in known:
                 counts[number] = counts.get(number, 0) + 1
         ranked = sorted(counts, key=lambda number: -counts[number])
         offset, limit = int(asked.query.get("offset", 0)), int(asked.query.get("limit", 10))
