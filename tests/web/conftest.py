@@ -38,7 +38,6 @@ class Web:
     def link(self, address: str, kind: str) -> str:
         """The path of a link of that kind in the last mail the reader got."""
 
-
         text = self.smtpd.received_by(address)[-1].parsed.get_body(("plain",)).get_content()
         found = re.search(rf"https://recap\.example\.com(/{kind}/\S+)", text)
         assert found, text
