@@ -67,9 +67,7 @@ def _newsletter(app: App, form: Mapping[str, str]) -> Newsletter:
     return app.newsletters[name]
 
 
-def _entry(
-    pages: Pages, newsletter: Newsletter, form: Mapping[str, str], facts: dict[str, Any]
-) -> subscribing.SignUp:
+def _entry(pages: Pages, newsletter: Newsletter, form: Mapping[str, str], facts: dict[str, Any]) -> subscribing.SignUp:
     typed = form.get("email", "")
     address = parse(typed)
     if "." not in address.domain:
