@@ -135,9 +135,9 @@ class Files:
             raise self._bad(where, reason, "Write a web address, or a path of your site such as /news/1") from None
 
     def _published_at(self, where: str, text: str) -> datetime:
-        """A plain date is the beginning of that day in the site's zone."""
+        """A time without offset is one in the site's zone, and a plain date its midnight: an hour does no harm here."""
         try:
-            moment = parse_moment(text)
+            moment = parse_moment(text, self.zone)
             return moment.astimezone(UTC) if isinstance(moment, datetime) else day_bucket(moment, self.zone)[0]
         except (ValueError, OverflowError) as error:
             raise self._bad(where, f"published_at is {text[:60]!r}: {error}", _WRITE_PUBLISHED) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
@@ -128,16 +128,19 @@ def too_far_ahead(moment: datetime, now: datetime) -> bool:
     return moment > now + FUTURE
 
 
-def parse_moment(text: str) -> datetime | date:
+def parse_moment(text: str, zone: tzinfo | None = None) -> datetime | date:
     """ISO 8601: a time with the offset it was written in, or a plain date.
 
-    Raises ValueError for anything else; also for a time without an offset, as nobody knows which hour is meant.
+    A time without an offset is one in `zone`. Without a zone it is a ValueError, as is all that cannot be read:
+    nobody knows which hour is meant.
     """
     text = text.strip()
     if len(text) <= 10:
         return date.fromisoformat(text)
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError("the time has no offset")
+        if zone is None:
+            raise ValueError("the time has no offset")
+        moment = moment.replace(tzinfo=zone)
     moment.astimezone(UTC)  # the first and the last year of the calendar overflow
     return moment
