@@ -5,8 +5,9 @@ The plugin's one public question is "how often was each post read in the last so
 
 How exact that is:
 - A window begins whole minutes before the second in which it is asked. So it is asked right after a minute has
-  begun, which hits edges on whole minutes to within `_PROMPT` seconds. Only the very first reading does not
-  wait for the minute, as somebody may be watching it: its edges may lie up to half a minute off.
+  begun, which hits edges on whole minutes to within the seconds that asking takes. Only the very first reading does
+  not wait for the minute, as somebody may be watching it: its edges may lie up to half a minute off.
+- Views that come in between the asking of two windows, a second or so, are missing from the difference.
 - Times are kept in the site's local time. The hour that comes twice when the clocks go back cannot be told from
   its twin: nothing is read during it, and no edge is set in it; its views go into one longer bucket, complete.
 - A server with PHP before 8.1 subtracts on the wall clock: in a first reading, cut-offs that lie before a clock
@@ -18,7 +19,7 @@ How exact that is:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
@@ -79,8 +80,10 @@ class PopularPosts:
         edges = [edge for edge in edges_of(reading) if not comes_twice(edge, self.zone)]
         if len(edges) < 2:
             return Counted(remembered=kept)
-        clock = _Minutes(reading.now, self.fetcher)
-        windows = [await self._window(edge, clock, waits=bool(kept)) for edge in edges]
+        clock = _Clock(reading.now)
+        if kept:
+            await clock.reach_a_minute(self.fetcher.sleep)
+        windows = [await self._window(edge, clock) for edge in edges]
         views: list[ViewCount] = []
         totals: dict[int, int] = {}
         for (start, wide), (end, narrow) in pairwise(zip(edges, windows, strict=True)):
@@ -91,9 +94,9 @@ class PopularPosts:
         most_read = sorted(totals, key=lambda post: (-totals[post], post))
         return Counted(tuple(views), tuple(most_read), {_LAST_EDGE: edges[-1].isoformat()})
 
-    async def _window(self, edge: datetime, clock: _Minutes, *, waits: bool) -> Window:
+    async def _window(self, edge: datetime, clock: _Clock) -> Window:
         """Views since `edge`; none when that is this very minute."""
-        minutes = round((await clock.minute(waits=waits) - edge) / _MINUTE)
+        minutes = round((clock.moment() - edge) / _MINUTE)
         window = Window()
         while minutes > 0:
             query = {
@@ -125,29 +128,25 @@ class PopularPosts:
             ) from None
 
 
-class _Minutes:
-    """The time while a reading goes on, and the beginning of minutes."""
+class _Clock:
+    """The time while a reading goes on that began at `now`."""
 
-    def __init__(self, now: datetime, fetcher: Fetcher) -> None:
+    def __init__(self, now: datetime) -> None:
         self._loop = asyncio.get_running_loop()
-        self._now, self._since, self._sleep = now, self._loop.time(), fetcher.sleep
+        self._now, self._since = now, self._loop.time()
 
     def moment(self) -> datetime:
         """Now."""
         return self._now + timedelta(seconds=self._loop.time() - self._since)
 
-    async def minute(self, *, waits: bool) -> datetime:
-        """The minute that has just begun, after waiting for it; or, without waiting, the moment as it is."""
+    async def reach_a_minute(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Wait until a minute begins, unless one has just begun."""
         moment = self.moment()
         begun = moment.replace(second=0, microsecond=0)
         into = (moment - begun).total_seconds()
-        if not waits:
-            return moment
         if into > _PROMPT:
-            await self._sleep(60 - into)
-            begun += _MINUTE
-            self._now, self._since = begun, self._loop.time()
-        return begun
+            await sleep(60 - into)
+            self._now, self._since = begun + _MINUTE, self._loop.time()
 
 
 def edges_of(reading: Reading) -> list[datetime]:
