@@ -47,6 +47,7 @@ async def collect(store: Store, source: Source, site_url: str, edges: Sequence[d
 
 
 def _keep(tx: Transaction, source_id: int, name: str, harvest: Harvest, site_url: str, now: datetime) -> Collected:
+    articles.lock_source(tx, source_id)
     found, notes = _by_canonical(harvest.articles, site_url)
     counted, count_notes = _views_by_canonical(harvest, site_url)
     totals, total_notes = _totals_by_canonical(harvest, site_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -87,6 +88,19 @@ def test_a_lifetime_counter_counts_what_came_since_the_last_reading(store):
     readings = [Harvest((article("a"),), totals=(LifetimeTotal("/a", n),)) for n in (1000, 1030, 1030, 1100)]
     results, _ = collect(store, *readings, at=END - 10 * HOUR)
     assert [each.views for each in results] == [0, 30, 0, 70]
+    assert views(store) == {"A": 100}
+
+
+def test_two_services_that_read_a_counter_at_once_count_once(store):
+    collect(store, Harvest((article("a"),), totals=(LifetimeTotal("/a", 1000),)), at=END - 10 * HOUR)
+
+    def read(n):
+        source = Given([Harvest(totals=(LifetimeTotal("/a", 1100),))])
+        moment = END - 2 * HOUR + timedelta(seconds=n)
+        return asyncio.run(collecting.collect(store, source, SITE, [], moment)).views
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(read, range(6))) == 100
     assert views(store) == {"A": 100}
 
 

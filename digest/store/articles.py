@@ -45,6 +45,11 @@ def source(tx: Connection, name: str) -> SourceRecord:
     return SourceRecord(**tx.execute(sa.select(sources).where(sources.c.name == name)).one()._mapping)
 
 
+def lock_source(tx: Connection, source_id: int) -> None:
+    """Let nobody else store a reading of this source before this transaction ends: differences would count twice."""
+    tx.execute(sa.select(sources.c.id).where(sources.c.id == source_id).with_for_update())
+
+
 def note_collected(tx: Connection, source_id: int, now: datetime, remembered: Mapping[str, str]) -> None:
     """Record a good reading."""
     values = {"collected_at": now, "remembered": dict(remembered), "failed_at": None, "error": ""}
