@@ -29,6 +29,7 @@ from digest.store.engine import SenderLock
 WINDOW = 2  # deliveries claimed at one time, a connection
 HEARTBEAT = timedelta(seconds=2)
 _TURN_PAUSE = 0.02  # seconds a bookkeeper waits for outcomes to gather
+_LAST_TRIES = 20  # to record the last outcomes, when the database is away as we stop
 _IDLE_PAUSE = 0.5  # seconds between looks at an empty outbox
 
 NO_RECEIPT = Receipt(0)
@@ -76,6 +77,7 @@ class Sender:
     _refusals: int = 0  # about us, in a row
     _refused_us: Counter[int] = field(default_factory=Counter)
     _in_trouble: bool = False
+    _sent_some: bool = False
     _beaten_at: datetime | None = None
 
     async def run(self, is_done: Callable[[], bool] = lambda: False) -> None:
@@ -91,15 +93,18 @@ class Sender:
 
     def _start(self) -> None:
         now = self.clock()
+        if self.store.is_sqlite and (lock := self.store.lock_sender(0)) is None:
+            raise SenderBusy
         with self.store.begin() as tx:
             self._worker_id = workers.register(tx, socket.gethostname(), os.getpid(), now)
-        self._lock = self.store.lock_sender(self._worker_id)
-        if self._lock is None:
-            with self.store.begin() as tx:
-                workers.stop(tx, self._worker_id, now)
-            raise SenderBusy
-        outbox.bury_the_dead(self.store, self._worker_id, now)
+        self._lock = lock if self.store.is_sqlite else self.store.lock_sender(self._worker_id)
+        self._bury_the_dead(now)
         self._beaten_at = now
+
+    def _bury_the_dead(self, now: datetime) -> None:
+        if unknown := outbox.bury_the_dead(self.store, self._worker_id, now):
+            log.warning("a sender died; the fate of %d messages is unknown", unknown)
+            self.tell_desk(0, "A sender stopped in the middle", _UNCERTAIN.format(number=unknown))
 
     async def _keep_books(self, is_done: Callable[[], bool]) -> None:
         while not self.stopping.is_set():
@@ -154,7 +159,7 @@ class Sender:
             self._lock = self.store.lock_sender(self._worker_id)
         with self.store.begin() as tx:
             workers.beat(tx, self._worker_id, now)
-        outbox.bury_the_dead(self.store, self._worker_id, now)
+        self._bury_the_dead(now)
 
     async def _drain(self, lines: list[asyncio.Task[None]]) -> None:
         """Give back what is not on the wire, let the rest finish, record it, and leave."""
@@ -164,8 +169,16 @@ class Sender:
         for _ in lines:
             self._to_send.put_nowait(None)
         await asyncio.gather(*lines, return_exceptions=True)
-        await asyncio.to_thread(self._turn, claiming=False)
-        await asyncio.to_thread(self._leave)
+        for tries_left in reversed(range(_LAST_TRIES)):
+            try:
+                await asyncio.to_thread(self._turn, claiming=False)
+                await asyncio.to_thread(self._leave)
+                return
+            except StoreUnavailable:
+                self._lost_track = True
+                if not tries_left:
+                    raise
+                await asyncio.sleep(_IDLE_PAUSE)
 
     def _leave(self) -> None:
         with self.store.begin() as tx:
@@ -179,19 +192,25 @@ class Sender:
         """Take deliveries one by one and put them on the wire over a session kept open."""
         session: SmtpSession | None = None
         while delivery := await self._to_send.get():
-            try:
-                if session is None or not session.is_open:
-                    session = await self._open()
-                outcome = await self._attempt(session, delivery)
-            except TransportError as error:
-                outcome = await asyncio.to_thread(self._server_trouble, delivery, error)
-            except Exception as error:  # a defect of ours must not lose a row
-                log.exception("delivery %d failed here, not at the server", delivery.id)
-                outcome = Outcome(delivery.id, DeliveryState.FAILED, Receipt(0, f"{type(error).__name__}: {error}"))
+            outcome, session = await self._see_to(delivery, session)
             self._outcomes.append(outcome)
             self._arrived.set()
         if session is not None:
             await session.close()
+
+    async def _see_to(self, delivery: Delivery, session: SmtpSession | None) -> tuple[Outcome, SmtpSession | None]:
+        """One delivery to its outcome, whatever happens; a held delivery without one would wait for ever."""
+        try:
+            message = await asyncio.to_thread(self.write, delivery)
+            return await self._attempt(delivery, message, session)
+        except TransportError as error:
+            return await asyncio.to_thread(self._server_trouble, delivery, error), None
+        except StoreUnavailable as error:
+            return _give_back(delivery, Receipt(0, str(error)), self._soon()), session
+        except Exception as error:  # a defect of ours, before anything went out
+            log.exception("delivery %d failed here, not at the server", delivery.id)
+            words = Receipt(0, f"{type(error).__name__}: {error}")
+            return Outcome(delivery.id, DeliveryState.FAILED, words), session
 
     async def _open(self) -> SmtpSession:
         """A new session; tries a few times, as a server that restarts deserves."""
@@ -208,18 +227,23 @@ class Sender:
                 wait *= 2
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _attempt(self, session: SmtpSession, delivery: Delivery) -> Outcome:
-        try:
-            message = await asyncio.to_thread(self.write, delivery)
-            answer = await session.send(message.sender, message.recipient, message.content)
-        except ConnectionLost as lost:
-            return self._lost(delivery, lost)
-        return await self._judged(delivery, answer)
-
-    def _lost(self, delivery: Delivery, lost: ConnectionLost) -> Outcome:
-        if lost.after_data:
-            return Outcome(delivery.id, DeliveryState.UNCERTAIN, Receipt(0, str(lost)))
-        return self._later(delivery, Receipt(0, str(lost)))
+    async def _attempt(
+        self, delivery: Delivery, message: Message, session: SmtpSession | None
+    ) -> tuple[Outcome, SmtpSession | None]:
+        """Send the message. A line the server closed between two messages is no fault of the reader: try anew once."""
+        for is_last_try in (False, True):
+            if session is None or not session.is_open:
+                session = await self._open()
+            try:
+                answer = await session.send(message.sender, message.recipient, message.content)
+                return await self._judged(delivery, answer), session
+            except ConnectionLost as lost:
+                session = None
+                if lost.after_data:
+                    return Outcome(delivery.id, DeliveryState.UNCERTAIN, Receipt(0, str(lost))), None
+                if is_last_try:
+                    return self._later(delivery, Receipt(0, str(lost))), None
+        raise AssertionError("unreachable: the last try returns or raises")
 
     async def _judged(self, delivery: Delivery, answer: Answer) -> Outcome:
         verdict = judge(answer.receipt, command=answer.command)
@@ -228,6 +252,7 @@ class Sender:
         if verdict is Verdict.DEFERRED:
             return self._later(delivery, answer.receipt)
         self._refusals = 0
+        self._sent_some = self._sent_some or verdict is Verdict.SENT
         return Outcome(delivery.id, DeliveryState(verdict.value), answer.receipt)
 
     def _later(self, delivery: Delivery, receipt: Receipt) -> Outcome:
@@ -244,17 +269,22 @@ class Sender:
         """A 5.7.x and its like. The reader keeps the place; many in a row pause the run."""
         self._refusals += 1
         self._refused_us[delivery.id] += 1
+        alone = self._refused_us[delivery.id]
+        if self._sent_some and alone >= max(self.patience.refusals_in_a_row, self._refusals):
+            self._refusals = 0
+            return Outcome(delivery.id, DeliveryState.FAILED, receipt)  # others get through: it is this one
         if self._refusals >= self.patience.refusals_in_a_row:
             self._pause(delivery, str(receipt))
-        elif self._refused_us[delivery.id] >= self.patience.refusals_in_a_row:
-            return Outcome(delivery.id, DeliveryState.FAILED, receipt)  # others get through: it is this one
-        return _give_back(delivery, receipt)
+        return _give_back(delivery, receipt, None if delivery.edition_id else self._soon())
 
     def _server_trouble(self, delivery: Delivery, error: TransportError) -> Outcome:
         """The server cannot be used: the edition pauses; other mail waits a little."""
-        self._pause(delivery, str(error))
-        wait = None if delivery.edition_id else self.clock() + self.patience.first_retry / 10
-        return _give_back(delivery, Receipt(error.code, error.reply), wait)
+        if not self.stopping.is_set():
+            self._pause(delivery, str(error))
+        return _give_back(delivery, Receipt(error.code, error.reply), None if delivery.edition_id else self._soon())
+
+    def _soon(self) -> datetime:
+        return self.clock() + self.patience.first_retry / 10
 
     def _pause(self, delivery: Delivery, words: str) -> None:
         self._in_trouble = True
@@ -262,15 +292,22 @@ class Sender:
         if not delivery.edition_id:
             log.warning("mail waits: %s", words)
             return
-        with self.store.begin() as tx:
-            paused = editions.move(tx, delivery.edition_id, EditionState.PAUSED, reason=words)
-        if paused:
-            log.error("edition %d is paused: %s", delivery.edition_id, words)
-            self.tell_desk(
-                delivery.edition_id, "Sending is paused", _PAUSED.format(words=words, id=delivery.edition_id)
-            )
+        try:
+            with self.store.begin() as tx:
+                paused = editions.move(tx, delivery.edition_id, EditionState.PAUSED, reason=words)
+            if paused:
+                log.error("edition %d is paused: %s", delivery.edition_id, words)
+                text = _PAUSED.format(words=words, id=delivery.edition_id)
+                self.tell_desk(delivery.edition_id, "Sending is paused", text)
+        except StoreUnavailable as error:
+            log.warning("%s; the edition is paused at the next refusal", error)
 
 
+_UNCERTAIN = (
+    "A sending process ended without a word. Of {number} messages nobody can know whether they arrived; they are "
+    "marked uncertain and are not sent again by themselves.\n\nSee them:        digest edition deliveries --state "
+    "uncertain\nSend them again: digest edition resend --uncertain"
+)
 _PAUSED = (
     "The mail server will not take our mail, so sending has stopped. No reader is lost: everyone who has not "
     "had the edition yet is still in the queue.\n\nWhat was said: {words}\n\n"

@@ -86,8 +86,9 @@ class SmtpSession:
         except aiosmtplib.SMTPResponseException as error:
             await self._reset(error.code)
             return Answer(command, Receipt(error.code, _one_line(error.message)))
-        except aiosmtplib.SMTPException as error:
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             # In DATA nobody can tell whether the server had the whole message before the line broke.
+            self._client.close()
             raise ConnectionLost(_words(error), after_data=command == "DATA") from error
         return Answer(command, Receipt(reply.code, _one_line(reply.message)))
 

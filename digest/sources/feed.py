@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import calendar
 import io
 import re
@@ -49,12 +50,15 @@ class Feed:
             reply = await fetcher.get(self.section.url, remembered=reading.remembered)
         if reply.content is None:
             return Harvest(remembered=dict(reading.remembered))
-        parsed = self._parse(reply)
+        # A long feed takes a second to parse: meanwhile the loop serves readers.
+        return await asyncio.to_thread(self._read, reply, reading.now)
+
+    def _read(self, reply: Fetched, now: datetime) -> Harvest:
         articles: list[FoundArticle] = []
         notes: list[str] = []
-        for number, entry in enumerate(parsed.entries, start=1):
+        for number, entry in enumerate(self._parse(reply).entries, start=1):
             try:
-                articles.append(_article(entry, reply.url, reading.now))
+                articles.append(_article(entry, reply.url, now))
             except ValueError as error:
                 notes.append(f"item {number} left out: {error}")
         return Harvest(tuple(articles), remembered=reply.validators(), notes=tuple(notes))

@@ -64,7 +64,7 @@ class Fetcher:
 
     async def __aenter__(self) -> Fetcher:
         if self.client is None:
-            self._own = httpx.AsyncClient(verify=_trust())
+            self._own = httpx.AsyncClient(verify=_trust(), max_redirects=5)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -130,7 +130,6 @@ class Fetcher:
     async def _stream(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
         client = self.client or self._own
         assert client is not None, "use `async with`"
-        client.max_redirects = 5
         async with client.stream(
             "GET", url, headers=headers, timeout=self.timeout.total_seconds(), follow_redirects=True
         ) as response:

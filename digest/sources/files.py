@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ class Files:
     def _url(self, where: str, value: Any) -> str:
         link = str(value or "").strip()
         try:
-            return web_url(link, f"{self.site_url}/" if link else "")
+            return _absolute(link, f"{self.site_url}/" if link else "")
         except ValueError as error:
             reason = str(error) if link else "the url is empty"
             raise self._bad(where, reason, "Write a web address, or a path of your site such as /news/1") from None
@@ -155,8 +156,7 @@ class Files:
     def _count(self, where: str, values: Mapping[str, Any]) -> ViewCount:
         text = str(values["at"] or "")
         try:
-            at = parse_moment(text)
-            bucket = hour_bucket(at) if isinstance(at, datetime) else day_bucket(at, self.zone)
+            bucket = _bucket(text, self.zone)
         except (ValueError, OverflowError) as error:
             raise self._bad(where, f"at is {text[:60]!r}: {error}", _WRITE_AT) from None
         return ViewCount(self._url(where, values["url"]), *bucket, self._number(where, values["views"]))
@@ -172,6 +172,16 @@ class Files:
 
     def _bad(self, where: str, reason: str, remedy: str = "") -> SourceError:
         return SourceError(self.name, where, reason, remedy)
+
+
+# A log names the same few thousand pages and hours a million times.
+_absolute = lru_cache(100_000)(web_url)
+
+
+@lru_cache(10_000)
+def _bucket(text: str, zone: ZoneInfo) -> tuple[datetime, timedelta]:
+    at = parse_moment(text)
+    return hour_bucket(at) if isinstance(at, datetime) else day_bucket(at, zone)
 
 
 def _tags(value: Any) -> tuple[str, ...]:

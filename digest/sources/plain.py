@@ -13,6 +13,10 @@ from digest.domain.articles import Image
 
 MAX_TITLE = 500  # characters; a longer one is a mistake in the source
 MAX_SUMMARY = 1000
+# Of an article's text we look at the beginning, which most likely has the first picture. In many Pythons
+# the parser's time grows with the square of the tags somebody left open (CVE-2025-6069).
+MAX_MARKUP = 30_000
+MAX_OPENINGS = 1000
 MAX_WORD = 200  # of an author, a section, a tag
 MAX_TAGS = 50
 MAX_URL = 2000
@@ -44,7 +48,7 @@ class Markup(HTMLParser):
         self.parts: list[str] = []
         self.picture: dict[str, str] = {}
         self._skipping = 0
-        self.feed(storable(markup))
+        self.feed("<".join(storable(markup[:MAX_MARKUP]).split("<", MAX_OPENINGS)[:MAX_OPENINGS]))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -91,7 +95,7 @@ def title_of(markup: str) -> str:
 
     What only looks like a tag stays: a headline may well say "5 < 6", or name the <script> tag.
     """
-    return folded(html.unescape(_TAG.sub("", _SCRIPT.sub("", storable(markup)))), MAX_TITLE)
+    return folded(html.unescape(_TAG.sub("", _SCRIPT.sub("", storable(markup[: 20 * MAX_TITLE])))), MAX_TITLE)
 
 
 def words_of(values: Iterable[str]) -> tuple[str, ...]:

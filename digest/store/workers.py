@@ -39,8 +39,8 @@ def register(tx: Connection, host: str, pid: int, now: datetime) -> int:
 
 
 def beat(tx: Connection, worker_id: int, now: datetime) -> None:
-    """The worker is alive."""
-    tx.execute(sa.update(workers).where(workers.c.id == worker_id).values(heartbeat_at=now))
+    """The worker is alive, also if another took it for dead before it had its lock."""
+    tx.execute(sa.update(workers).where(workers.c.id == worker_id).values(heartbeat_at=now, stopped_at=None))
 
 
 def stop(tx: Connection, worker_id: int, now: datetime) -> None:
