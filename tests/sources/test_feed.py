@@ -14,6 +14,7 @@ from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading
 from digest.sources.feed import Feed
+from digest.sources.plain import text_of, title_of
 from tests.sources.conftest import NOW
 from tests.sources.web import Answer, Web
 
@@ -210,3 +211,10 @@ def test_a_feed_that_has_not_changed_gives_nothing_and_is_still_remembered(web: 
     assert len(once.articles) == 1
     again = collect(f"{web.url}/feed", remembered=once.remembered, since=NOW)
     assert again == Harvest(remembered={"etag": '"1"'})
+
+
+@pytest.mark.parametrize("markup", ["<a ", "<!--", '<img src="', "<script>", "</p", "The post ", "[ ", "&", "<"])
+@pytest.mark.timeout(20)
+def test_markup_made_to_keep_a_parser_busy_does_not(markup: str) -> None:
+    assert len(text_of(markup * (200_000 // len(markup)))) <= 1000
+    assert len(title_of(markup * (200_000 // len(markup)))) <= 500
