@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -66,14 +67,14 @@ class WordPressServer:
         return json.loads(self._php("fill.php", json.dumps(content)))
 
     def stop(self) -> None:
-        """End the servers, the last started first."""
+        """End the servers, the last started first, with every child: PHP's workers outlive the one that made them."""
         for process in reversed(self._processes):
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_PATIENCE)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def log(self) -> str:
         """What the servers said."""
@@ -141,7 +142,8 @@ class WordPressServer:
 
     def _spawn(self, command: list[Any], environment: Mapping[str, str] | None = None) -> None:
         with (self.folder / "log").open("ab") as log:
-            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        self._processes.append(process)
 
 
 def _ini() -> list[str]:
