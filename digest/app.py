@@ -15,6 +15,7 @@ from digest.domain.deliveries import Receipt
 from digest.domain.editions import Edition, Pick, Rendering
 from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
+from digest.errors import WrongState
 from digest.mail import smtp
 from digest.mail.letters import Letters, Message, Publication, Senders
 from digest.mail.render import DigestIssue, Rendered, Renderer
@@ -130,6 +131,9 @@ class App:
         with self.store.read() as tx:
             frozen = editions.frozen(tx, edition.id)
             picks = editions.picked(tx, edition.id)
+        if not picks:
+            hint = "it has no articles; run `digest collect`, then `digest edition draft`"
+            raise WrongState("edition", edition.id, edition.state, "shown", hint)
         rendering = frozen[0] if frozen else self.press(newsletter, edition, picks)
         return rendering, self.letters.sample(rendering, newsletter.name, address, now)
 

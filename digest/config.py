@@ -104,8 +104,8 @@ class Web(_Section):
     @field_validator("secret")
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
-        if len(value.get_secret_value()) < 32:
-            raise ValueError("the secret must have at least 32 characters; `digest init` makes one")
+        if len(value.get_secret_value()) < 8:
+            raise ValueError("the secret is too short to protect anything; `digest init` makes a good one")
         return value
 
 
@@ -117,6 +117,8 @@ class Database(_Section):
     @field_validator("url")
     @classmethod
     def _known(cls, value: str) -> str:
+        if value.startswith("postgresql://"):
+            return value.replace("postgresql://", "postgresql+psycopg://", 1)
         if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
             raise ValueError("write sqlite:///digest.db or postgresql+psycopg://user:password@host/database")
         return value
@@ -232,7 +234,7 @@ class NewsletterSection(_Section):
 
 
 class _SourceSection(_Section):
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    name: str = Field(min_length=1, max_length=64)
     timeout: Duration = timedelta(seconds=30)
     max_bytes: int = Field(32_000_000, ge=1000)
 

@@ -122,8 +122,19 @@ def _explain(error: Any) -> str:
             "newsletters": "add a section [newsletters.weekly] with a title",
         }.get(str(last), "add it")
         return f"{where}: it is missing; {remedy}"
+    if error["type"] == "union_tag_invalid":
+        return _explain_kind(error)
     message = error["msg"].removeprefix("Value error, ")
     given = error.get("input")
     secret = any(part in ("secret", "password") for part in error["loc"])
     shown = "" if secret or isinstance(given, dict | list | tuple) else f" (it is {given!r})"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _explain_kind(error: Any) -> str:
+    kind = str(error["ctx"]["tag"])
+    known = [each.strip("' ") for each in error["ctx"]["expected_tags"].split(",")]
+    near = difflib.get_close_matches(kind, known, n=1, cutoff=0.5)
+    name = error["input"].get("name", error["loc"][-1]) if isinstance(error["input"], dict) else error["loc"][-1]
+    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    return f"sources.{name}.kind: there is no kind of source {kind!r}; {hint}"

@@ -7,7 +7,7 @@ transaction: an edition is being sent to all its readers or to none.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from digest.domain.deliveries import Settled
 from digest.domain.editions import UNFROZEN, Edition, EditionState, Pick, Rendering
@@ -118,9 +118,9 @@ def publish_due(
     with store.read() as tx:
         edition = editions.by_period_end(tx, newsletter.name, period.end)
         awaited = deliveries.was_awaited(tx, newsletter.name, send_at)
+    if edition is None and missed:
+        return _record_missed(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
     if edition is None:
-        if missed and not awaited:
-            return None  # a new installation: nobody was promised that edition
         edition = draft(store, press, newsletter, period.end, now)
         if edition.state is EditionState.SKIPPED:
             tell_desk(edition.id, f"{newsletter.title}: no edition this time", _TOO_FEW.format(reason=edition.reason))
@@ -129,7 +129,7 @@ def publish_due(
     if now < send_at or edition.state not in UNFROZEN or not _may_go(newsletter, edition):
         return edition
     if missed:
-        return _skip_missed(store, newsletter, edition, tell_desk, now - send_at)
+        return _skip_missed(store, newsletter, edition, tell_desk, now)
     return release(store, press, newsletter, edition.id, now)
 
 
@@ -139,12 +139,24 @@ def _may_go(newsletter: Newsletter, edition: Edition) -> bool:
     return edition.state is EditionState.APPROVED or newsletter.approval is Approval.NONE
 
 
-def _skip_missed(
-    store: Store, newsletter: Newsletter, edition: Edition, tell_desk: TellDesk, late: timedelta
-) -> Edition:
-    hours = late.total_seconds() / 3600
+def _record_missed(store: Store, newsletter: Newsletter, period: Period, tell_desk: TellDesk, now: datetime) -> Edition:
+    """Nothing ran at the hour: keep a record of it. It can still be drafted and sent by hand."""
+    with store.begin() as tx:
+        edition = editions.create(tx, newsletter, period, now) or editions.by_period_end(
+            tx, newsletter.name, period.end
+        )
+    assert edition is not None, "a period has an edition once it was created"
+    return _skip_missed(store, newsletter, edition, tell_desk, now)
+
+
+def _tell_nobody(edition_id: int, subject: str, text: str) -> None:
+    """A new installation: nobody was promised that edition, so the desk need not hear that it was missed."""
+
+
+def _skip_missed(store: Store, newsletter: Newsletter, edition: Edition, tell_desk: TellDesk, now: datetime) -> Edition:
+    hours = (now - edition.send_at).total_seconds() / 3600
     limit = newsletter.catch_up.total_seconds() / 3600
-    reason = f"missed: Digest was started {hours:.0f} hours late, and the catch-up limit is {limit:.0f} hours"
+    reason = f"missed: Digest was started {hours:.1f} hours late, and the catch-up limit is {limit:g} hours"
     with store.begin() as tx:
         moved = editions.move(tx, edition.id, EditionState.SKIPPED, reason=reason)
     if moved:

@@ -157,8 +157,8 @@ def _bring_one(
     if standing and standing.state is SubscriptionState.UNSUBSCRIBED:
         return "unsubscribed"
     wanted = SubscriptionState.CONFIRMED if entry.confirmed else SubscriptionState.PENDING
-    if standing and (standing.state is SubscriptionState.CONFIRMED or wanted is standing.state):
-        return "already"
+    if standing and standing.state is SubscriptionState.CONFIRMED:
+        return "already"  # who is still pending is asked again: the first mail may not have arrived
     made = subscribers.subscribe(tx, subscriber_id, newsletter, wanted, language, now)
     kind = EventKind.CONFIRMED if entry.confirmed else EventKind.REQUESTED
     subscribers.record(tx, subscriber_id, newsletter, kind, evidence, now)
@@ -172,7 +172,7 @@ def find(store: Store, address: Address) -> list[Subscription]:
     with store.read() as tx:
         found = subscribers.subscriptions_of(tx, address)
     if not found:
-        raise NotFound("subscriber", address.text)
+        raise NotFound("subscriber", address.text, "see `digest subscribers list`")
     return found
 
 

@@ -149,7 +149,6 @@ def test_mistakes_end_in_one_line_and_status_two(operator, tmp_path):
         ("edition", "draft", "--newsletter", "daily"),
         ("edition", "draft", "--at", "yesterday"),
         ("collect", "--source", "nothing"),
-        ("init",),
         ("subscribers", "add", "anna@example.com", "--confirmed"),
     ):
         said = operator.run(*words, status=2)
@@ -158,6 +157,34 @@ def test_mistakes_end_in_one_line_and_status_two(operator, tmp_path):
         assert "Traceback" not in operator.run(*words, status=1)
     (tmp_path / "config.toml").write_text((tmp_path / "config.toml").read_text().replace("[smtp]", "[smpt]"))
     assert "did you mean 'smtp'" in operator.run("config", "check", status=2)
+
+
+def test_a_wrong_answer_to_init_leaves_nothing_behind(tmp_path, smtpd):
+    operator = Operator(tmp_path / "new", smtpd.port)
+    operator.folder.mkdir()
+    assert "mail.from" in operator.run("init", "--from", "notanaddress", status=2)
+    assert not (operator.folder / "config.toml").exists()
+    operator.run("init", "--from", "recap@news.example.com")
+    operator.run("edition", "list")
+
+
+def test_an_edition_without_articles_says_what_to_do(operator):
+    drafted = operator.json("edition", "draft")
+    assert drafted["state"] == "skipped"
+    for words in (("preview",), ("test", "desk@example.com"), ("check",)):
+        assert "digest collect" in operator.run("edition", *words, status=1)
+
+
+def test_a_port_that_is_taken_is_one_line(operator, smtpd):
+    said = operator.run("serve", "--port", str(smtpd.port), status=2)
+    assert "cannot listen" in said
+    assert "Traceback" not in said
+
+
+def test_init_leaves_what_is_there(operator, tmp_path):
+    before = (tmp_path / "config.toml").read_text(), (tmp_path / "digest.secret").read_text()
+    assert "stays as it is" in operator.run("init", "--site-name", "Other")
+    assert ((tmp_path / "config.toml").read_text(), (tmp_path / "digest.secret").read_text()) == before
 
 
 def test_an_older_database_is_refused_with_what_to_do(operator, tmp_path):

@@ -119,11 +119,20 @@ def test_started_later_it_records_a_missed_edition_and_says_so(store, told):
     assert len(told) == 1
 
 
-def test_a_new_installation_missed_nothing(store, told):
+def test_a_new_installation_keeps_the_record_and_alarms_nobody(store, told):
     add_articles(store, {"a": 10, "b": 30})
     add_readers(store, "alice", confirmed_at=SATURDAY + HOUR)
-    assert publish(store, SATURDAY + 20 * HOUR, told) is None
+    assert publish(store, SATURDAY + 20 * HOUR, told).state is EditionState.SKIPPED
     assert told == []
+
+
+def test_a_missed_edition_can_still_be_sent_by_hand(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    missed = publish(store, SATURDAY + 20 * HOUR, told)
+    drafted = publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY + 21 * HOUR)
+    assert (drafted.id, drafted.state) == (missed.id, EditionState.DRAFTED)
+    assert publishing.release(store, press, WEEKLY, drafted.id, SATURDAY + 21 * HOUR).state is EditionState.SENDING
 
 
 def test_too_few_articles_skip_the_edition_and_tell_the_desk(store, told):

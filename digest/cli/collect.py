@@ -53,7 +53,7 @@ def _collect(app: App, names: list[str], as_json: bool) -> bool:
 
 def _tell_unmatched(strangers: list[Unmatched]) -> None:
     if strangers:
-        say(f"{len(strangers)} pages were read in the closed period but are no articles; the most read of them:")
+        say(f"Read in the closed period, but no articles we know ({len(strangers)} in all):")
         for each in strangers[:10]:
             say(f"  {each.views:>7,}  {each.page}")
 
@@ -73,7 +73,7 @@ def _check(app: App, names: list[str], as_json: bool) -> bool:
         counted = max((each.at + each.span for each in result.views), default=None)
         say(
             f"{name}: reachable; {len(result.articles)} articles, newest {local(newest, zone)}; "
-            f"{len(result.views) + len(result.totals)} counts, newest {local(counted, zone)}"
+            f"{len(result.views) + len(result.totals)} counts, up to {local(counted, zone)}"
         )
     return any(isinstance(result, SourceError) for _, result in seen)
 

@@ -6,6 +6,9 @@ import typer
 
 from digest.cli.opening import config_path, load
 from digest.cli.printing import print_json, say
+from digest.config import Config, FilesSource
+
+_GOOD_SECRET = 32  # characters
 
 app = typer.Typer(help="Configuration: show, check.", no_args_is_help=True)
 
@@ -21,16 +24,33 @@ def check() -> None:
     """Read the configuration and report every mistake at once."""
     config = load()
     say(f"{config_path()} is fine: {len(config.newsletters)} newsletter(s), {len(config.sources)} source(s).")
-    for advice in _advice(config.site.postal_address, bool(config.desk.addresses), bool(config.mail.bounce_address)):
+    for advice in _advice(config):
         say(f"  - {advice}", "yellow")
 
 
-def _advice(postal_address: str, has_desk: bool, has_bounces: bool) -> list[str]:
+def _advice(config: Config) -> list[str]:
     advice = []
-    if not postal_address:
+    if len(config.web.secret.get_secret_value()) < _GOOD_SECRET:
+        advice.append("[web] secret is short; whoever guesses it can sign links. Make one: openssl rand -base64 48")
+    if "example.com" in f"{config.site.url} {config.web.base_url} {config.mail.from_}":
+        advice.append("example.com still stands in [site] url, [web] base_url or [mail] from; put your own there")
+    if not config.sources:
+        advice.append("there is no [[sources]] section; nothing can be collected")
+    advice += _missing_files(config)
+    if not config.site.postal_address:
         advice.append("[site] postal_address is empty; the law of many countries wants it in every newsletter")
-    if not has_desk:
+    if not config.desk.addresses:
         advice.append("[desk] addresses is empty; nobody is told by mail when something is wrong")
-    if not has_bounces:
+    if not config.mail.bounce_address:
         advice.append("[mail] bounce_address is empty; bounces cannot be told apart")
     return advice
+
+
+def _missing_files(config: Config) -> list[str]:
+    files = [each for each in config.sources if isinstance(each, FilesSource)]
+    places = [(each.name, place) for each in files for place in (each.articles, each.views) if place]
+    return [
+        f"source {name!r}: there is no file {place}"
+        for name, place in places
+        if "://" not in place and not (config.folder / place).is_file()
+    ]

@@ -64,8 +64,10 @@ def print_edition(app: App, edition: Edition) -> None:
     if edition.frozen_at:
         counts = ", ".join(f"{number:,} {state}" for state, number in shown["counts"].items() if number)
         say(f"{edition.audience:,} readers, {edition.excluded:,} excluded: {counts or 'nothing queued'}")
-    else:
+    elif shown["picks"] and edition.state is not EditionState.SKIPPED:
         say(f"{edition.audience:,} readers would get it. See it: digest edition preview {edition.id}")
+    elif not shown["candidates"]:
+        say("No article was read or published in that period. Is everything collected? digest collect --check")
     if edition.state is EditionState.PAUSED:
         say(f"To go on: digest edition send {edition.id}")
 

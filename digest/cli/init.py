@@ -10,7 +10,8 @@ import typer
 
 from digest.cli.opening import config_path, load
 from digest.cli.printing import say
-from digest.errors import UsageError
+from digest.config_reading import read_config
+from digest.errors import ConfigurationError, UsageError
 from digest.store import Store
 from digest.store.migrate import migrate as migrate_store
 
@@ -24,10 +25,11 @@ def init(
     base_url: str = typer.Option("https://recap.news.example.com", help="Where readers will reach these pages."),
     timezone: str = typer.Option("Europe/Warsaw", help="The zone of `sat 08:00`."),
 ) -> None:
-    """Write config.toml, a secret beside it, and create the database."""
+    """Write config.toml, a secret beside it, and create the database. What is there already stays as it is."""
     path = config_path()
     if path.exists():
-        raise UsageError(f"{path} exists already; edit it, or remove it to begin anew")
+        say(f"{path} is there already and stays as it is. The database is at {_migrate()}.")
+        return
     text = sample_config()
     answers = {
         "The Example Post": site_name,
@@ -40,7 +42,7 @@ def init(
         text = text.replace(f'"{example}"', f'"{_quotable(answer)}"')
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_secret(path.parent / SECRET_FILE)
-    path.write_text(text, encoding="utf-8")
+    _write_config(path, text)
     _migrate()
     say(f"Wrote {path} and {path.parent / SECRET_FILE} (keep it: every link in every mail is signed with it).")
     say("Next: look through config.toml, then `digest collect --check`, then `digest serve`.")
@@ -69,6 +71,18 @@ def _write_secret(path: Path) -> None:
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(48) + "\n", encoding="utf-8")
+
+
+def _write_config(path: Path, text: str) -> None:
+    """Write the file only if it can be used: a mistake in an answer must not leave half an installation."""
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text, encoding="utf-8")
+    try:
+        read_config(draft)
+    except ConfigurationError as error:
+        draft.unlink()
+        raise ConfigurationError(error.problems, "what you gave to `digest init`") from None
+    draft.rename(path)
 
 
 def _quotable(answer: str) -> str:

@@ -70,6 +70,16 @@ def _update(app: App, edition_id: int, progress: Progress, task: object) -> None
     progress.update(task, total=total, completed=total - left)  # type: ignore[arg-type]
 
 
+def _hint(edition: Edition, counts: dict[str, int]) -> None:
+    """What to do about copies that did not go out."""
+    see = f"digest edition deliveries {edition.id} --state"
+    if counts["uncertain"]:
+        say(f"Nobody can know whether the uncertain ones arrived: {see} uncertain")
+        say(f"To send those again: digest edition resend {edition.id} --uncertain")
+    if counts["failed"] or counts["refused"]:
+        say(f"Why some did not go out: {see} {'failed' if counts['failed'] else 'refused'}")
+
+
 def report(app: App, edition: Edition, *, quiet: bool) -> int:
     """Say how it ended; returns the exit status."""
     with app.store.read() as tx:
@@ -78,7 +88,8 @@ def report(app: App, edition: Edition, *, quiet: bool) -> int:
     words = ", ".join(f"{number:,} {state}" for state, number in counts.items() if number) or "no readers yet"
     if edition.state is EditionState.SENT:
         if not quiet:
-            say(f"Sent: {words}.")
+            say(f"Done: {words}.")
+            _hint(edition, counts)
         return 0
     if edition.state is EditionState.PAUSED:
         fail(f"Paused: {edition.reason}")

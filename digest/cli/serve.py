@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 
 import typer
 import uvicorn
@@ -32,19 +33,32 @@ def serve(
     if unknown := left_out - set(PARTS):
         raise UsageError(f"--without {min(unknown)}: there is no such part; there are: {', '.join(PARTS)}")
     _log_to_stderr()
+    parts = set(PARTS) - left_out
     with opened() as app:
         web = app.config.web
-        asyncio.run(_serve(app, set(PARTS) - left_out, host or web.host, web.port if port is None else port))
+        listener = _listen(host or web.host, web.port if port is None else port) if "web" in parts else None
+        asyncio.run(_serve(app, parts, listener))
 
 
 def worker() -> None:
     """Only send; with PostgreSQL, on as many machines as you like."""
     _log_to_stderr()
     with opened() as app:
-        asyncio.run(_serve(app, {"sender"}, "", 0))
+        asyncio.run(_serve(app, {"sender"}, None))
 
 
-async def _serve(app: App, parts: set[str], host: str, port: int) -> None:
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything else begins. Raises UsageError."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host} port {port}: {error.strerror}; set [web] host and port, or --host and --port"
+        ) from None
+
+
+async def _serve(app: App, parts: set[str], listener: socket.socket | None) -> None:
     """All parts in one loop; the end of any is the end of all."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,8 +66,8 @@ async def _serve(app: App, parts: set[str], host: str, port: int) -> None:
     tasks: list[asyncio.Task[None]] = []
     if "sender" in parts:
         tasks.append(asyncio.create_task(_send(app, stopping)))
-    if "web" in parts:
-        tasks.append(asyncio.create_task(_serve_web(app, host, port, stopping)))
+    if listener is not None:
+        tasks.append(asyncio.create_task(_serve_web(app, listener, stopping)))
     scheduler = create_scheduler(app, clock) if "scheduler" in parts else None
     if scheduler:
         scheduler.start()
@@ -90,11 +104,9 @@ async def _send(app: App, stopping: asyncio.Event) -> None:
                 await asyncio.wait_for(stopping.wait(), _STANDBY)
 
 
-async def _serve_web(app: App, host: str, port: int, stopping: asyncio.Event) -> None:
+async def _serve_web(app: App, listener: socket.socket, stopping: asyncio.Event) -> None:
     settings = uvicorn.Config(
         create_web(app, clock),
-        host=host,
-        port=port,
         log_config=None,
         access_log=False,  # paths hold tokens; the web part logs its own masked line
         server_header=False,
@@ -103,9 +115,9 @@ async def _serve_web(app: App, host: str, port: int, stopping: asyncio.Event) ->
     )
     server = _Server(settings)
     ending = asyncio.create_task(_stop_web(server, stopping))
-    log.info("pages at http://%s:%d", host, port)
+    log.info("pages at http://%s:%d", *listener.getsockname()[:2])
     try:
-        await server.serve()
+        await server.serve(sockets=[listener])
     finally:
         stopping.set()
         await ending
@@ -127,5 +139,6 @@ async def _stop_web(server: uvicorn.Server, stopping: asyncio.Event) -> None:
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -65,7 +65,7 @@ def required(tx: Connection, edition_id: int, *, lock: bool = False) -> Edition:
     """The edition. Raises NotFound."""
     if found := by_id(tx, edition_id, lock=lock):
         return found
-    raise NotFound("edition", edition_id)
+    raise NotFound("edition", edition_id, "see `digest edition list`")
 
 
 def by_period_end(tx: Connection, newsletter: str, end: datetime) -> Edition | None:
