@@ -15,7 +15,7 @@ from digest.domain.deliveries import Receipt
 from digest.domain.editions import Edition, Pick, Rendering
 from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
-from digest.errors import WrongState
+from digest.errors import RenderError, WrongState
 from digest.mail import smtp
 from digest.mail.letters import Letters, Message, Publication, Senders
 from digest.mail.render import DigestIssue, Rendered, Renderer
@@ -91,13 +91,17 @@ class App:
         def work() -> Edition | None:
             if failed:
                 self.tell_desk(0, f"{newsletter.title}: a source could not be read", "\n\n".join(failed), now)
-            return publishing.publish_due(
-                self.store,
-                self.press,
-                newsletter,
-                lambda edition_id, subject, text: self.tell_desk(edition_id, subject, text, now),
-                now,
-            )
+            try:
+                return publishing.publish_due(
+                    self.store,
+                    self.press,
+                    newsletter,
+                    lambda edition_id, subject, text: self.tell_desk(edition_id, subject, text, now),
+                    now,
+                )
+            except RenderError as error:
+                self.tell_desk(0, f"{newsletter.title}: the edition could not be made", str(error), now)
+                raise
 
         return await asyncio.to_thread(work)
 

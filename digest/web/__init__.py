@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from digest import __version__
 from digest.app import App, Clock
+from digest.errors import StoreUnavailable
 from digest.web import archive, beacon, confirming, health, leaving, signup
 from digest.web.clients import Clients
-from digest.web.guards import Guards
+from digest.web.guards import Guards, log
 from digest.web.pages import Pages
 
 
@@ -40,6 +41,11 @@ def create_web(app: App, clock: Clock) -> FastAPI:
     @web.exception_handler(HTTPException)
     async def _error(request: Request, error: HTTPException) -> Response:
         return pages.error(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @web.exception_handler(StoreUnavailable)
+    async def _unavailable(request: Request, error: StoreUnavailable) -> Response:
+        log.error("%s", error)
+        return pages.error(503, "", {"Retry-After": "60"})
 
     clients = Clients(app.config.web.trusted_proxies, app.config.subscribing.sign_ups_per_hour)
     web.include_router(signup.router(app, pages, clients, clock))

@@ -19,6 +19,10 @@ _KINDLY = {
         "The address may be cut off or mistyped. You can start again from the sign-up page.",
     ),
     405: ("That does not work here", "The page was asked for in a way it does not know."),
+    503: (
+        "Back in a moment",
+        "Something on our side is being restarted. Nothing is lost; please try again in a minute.",
+    ),
     429: ("A little slower, please", "Many sign-ups came from your network just now. Please try again in an hour."),
 }
 

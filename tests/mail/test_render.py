@@ -6,7 +6,7 @@ import socket
 from datetime import UTC, date, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.domain.articles import Article, Image
@@ -242,3 +242,12 @@ def test_the_address_parser_raises_nothing_else(text):
         except InvalidAddress:
             continue
         address.text.encode("ascii")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=80), st.text(max_size=80), st.text(max_size=40))
+def test_no_article_stops_an_edition(renderer, title, summary, word):
+    bad = pick(1, title, summary=summary, section=word, author=word, image=Image(f"https://x.pl/{word}", title))
+    rendered = renderer.digest(issue(bad, pick(2, "The story after it")))
+    assert "The story after it" in visible_text(rendered.html)
+    assert rendered.html.count(slot(rendered.mark, "unsubscribe")) == 1

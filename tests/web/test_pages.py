@@ -24,6 +24,19 @@ def test_every_page_has_its_guards_and_no_cookie(web, path):
     assert "set-cookie" not in reply.headers
 
 
+def test_while_the_database_is_away_a_reader_is_asked_to_come_back(web, monkeypatch):
+    from digest.errors import StoreUnavailable
+
+    def away(*_):
+        raise StoreUnavailable("connection refused")
+
+    monkeypatch.setattr("digest.subscribing.sign_up", away)
+    reply = web.client.post("/subscribe", data={"email": "alice@example.com"})
+    assert reply.status_code == 503
+    assert reply.headers["retry-after"] == "60"
+    assert "connection refused" not in reply.text
+
+
 def test_no_slash_is_ever_redirected(web):
     assert web.client.get("/archive/").status_code == 404
     assert web.client.post("/subscribe/", data={}).status_code == 404
