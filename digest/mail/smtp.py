@@ -6,6 +6,7 @@ message objects would write the headers anew and break long ones.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
@@ -88,7 +89,7 @@ class SmtpSession:
             return Answer(command, Receipt(error.code, _one_line(error.message)))
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             # In DATA nobody can tell whether the server had the whole message before the line broke.
-            self._client.close()
+            await _hang_up(self._client)
             raise ConnectionLost(_words(error), after_data=command == "DATA") from error
         return Answer(command, Receipt(reply.code, _one_line(reply.message)))
 
@@ -98,7 +99,7 @@ class SmtpSession:
             if self._client.is_connected:
                 await self._client.quit(timeout=5)
         except aiosmtplib.SMTPException:
-            self._client.close()
+            await _hang_up(self._client)
 
     def _mail_options(self, size: int) -> list[str]:
         return [f"SIZE={size}"] if self._client.supports_extension("size") else []
@@ -109,11 +110,11 @@ class SmtpSession:
             return
         try:
             if code == 421:
-                self._client.close()
+                await _hang_up(self._client)
             else:
                 await self._client.rset(timeout=self._server.command_timeout.total_seconds())
         except aiosmtplib.SMTPException:
-            self._client.close()
+            await _hang_up(self._client)
 
     @property
     def is_open(self) -> bool:
@@ -142,12 +143,20 @@ async def connect(server: Server) -> SmtpSession:
         else:
             await client.ehlo()
     except aiosmtplib.SMTPResponseException as error:
-        client.close()
+        await _hang_up(client)
         raise TransportError(server.name, _one_line(error.message), error.code) from error
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        client.close()
+        await _hang_up(client)
         raise TransportError(server.name, _words(error)) from error
     return SmtpSession(client, server)
+
+
+async def _hang_up(client: aiosmtplib.SMTP) -> None:
+    """Drop the line at once, whatever is still to be written, and let the loop close the socket."""
+    if isinstance(client.transport, asyncio.WriteTransport):
+        client.transport.abort()
+    client.close()
+    await asyncio.sleep(0)
 
 
 def _tls_context(server: Server) -> ssl.SSLContext | None:
