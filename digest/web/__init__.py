@@ -34,19 +34,10 @@ def create_web(app: App, clock: Clock) -> FastAPI:
         docs_url="/api/docs",
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        root_path=pages.root,  # `base_url` may have a path, whether or not the proxy before us cuts it off
         redirect_slashes=False,  # a redirect would break one-click unsubscribing (RFC 8058 section 3.1)
         lifespan=lifespan,
     )
-
-    @web.exception_handler(HTTPException)
-    async def _error(request: Request, error: HTTPException) -> Response:
-        return pages.error(error.status_code, str(error.detail), dict(error.headers or {}))
-
-    @web.exception_handler(StoreUnavailable)
-    async def _unavailable(request: Request, error: StoreUnavailable) -> Response:
-        log.error("%s", error)
-        return pages.error(503, "", {"Retry-After": "60"})
-
     clients = Clients(app.config.web.trusted_proxies, app.config.subscribing.sign_ups_per_hour)
     web.include_router(signup.router(app, pages, clients, clock))
     web.include_router(confirming.router(app, pages, clients, clock))
@@ -55,5 +46,17 @@ def create_web(app: App, clock: Clock) -> FastAPI:
     web.include_router(beacon.router(app, tally, clock))
     web.include_router(health.router(app))
     web.include_router(pages.router())
-    web.add_middleware(Guards)
+    web.add_middleware(Guards, apology=pages.error)
+    _answer_errors(web, pages)
     return web
+
+
+def _answer_errors(web: FastAPI, pages: Pages) -> None:
+    @web.exception_handler(HTTPException)
+    async def _refused(_: Request, error: HTTPException) -> Response:
+        return pages.error(error.status_code, dict(error.headers or {}))
+
+    @web.exception_handler(StoreUnavailable)
+    async def _unavailable(_: Request, error: StoreUnavailable) -> Response:
+        log.error("%s", error)
+        return pages.error(503, {"Retry-After": "60"})

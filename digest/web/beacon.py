@@ -17,11 +17,12 @@ from starlette.responses import Response
 from digest import collecting
 from digest.app import App, Clock
 from digest.config import BeaconSource
-from digest.errors import DigestError
+from digest.domain.articles import canonical_url
 from digest.sources.beacon import MAX_BODY, SCRIPT, read_beacon
 
 FLUSH_EVERY = 1.0  # seconds: what a kill may lose
 _MOST_PAGES = 50_000  # kept in memory while the database is away; more than that is not readers
+_LONGEST = 1000  # characters of a page's key; PostgreSQL's index takes 2704 bytes, and one page too long stops all
 
 log = logging.getLogger("digest.beacon")
 
@@ -36,37 +37,45 @@ class Tally:
         self._counts: Counter[tuple[str, datetime]] = Counter()
 
     def count(self, url: str, now: datetime) -> None:
-        """One view."""
+        """One view, unless the address could not be stored."""
+        try:
+            if len(canonical_url(url, self._app.config.site.url)) > _LONGEST:
+                return
+        except ValueError:
+            return
         key = (url, now.replace(minute=0, second=0, microsecond=0))
         if key in self._counts or len(self._counts) < _MOST_PAGES:
             self._counts[key] += 1
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         """Store what was counted; what cannot be stored now is kept."""
         if self.section is None or not self._counts:
             return
+        # Only the loop's thread touches the tally; the thread that stores has counts nobody adds to.
         counts, self._counts = self._counts, Counter()
+        store, site = self._app.store, self._app.config.site.url
         try:
-            collecting.count_views(self._app.store, self.section.name, counts, self._app.config.site.url)
-        except DigestError as error:
+            await asyncio.to_thread(collecting.count_views, store, self.section.name, counts, site)
+        except Exception as error:  # whatever it is: a flusher that died would lose every later view
             log.warning("views are kept in memory: %s", error)
             self._counts.update(counts)
 
     @contextlib.asynccontextmanager
     async def flushing(self) -> AsyncIterator[None]:
         """Flush every second, and once more at the end."""
-        task = asyncio.create_task(self._keep_flushing())
+        stopping = asyncio.Event()
+        task = asyncio.create_task(self._keep_flushing(stopping))
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await asyncio.to_thread(self.flush)
+            stopping.set()
+            await task
 
-    async def _keep_flushing(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_EVERY)
-            await asyncio.shield(asyncio.to_thread(self.flush))
+    async def _keep_flushing(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), FLUSH_EVERY)
+            await self.flush()
 
 
 def router(app: App, tally: Tally, clock: Clock) -> APIRouter:
@@ -88,7 +97,7 @@ def router(app: App, tally: Tally, clock: Clock) -> APIRouter:
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_BODY:
-                raise HTTPException(413, "The request is too large.")
+                raise HTTPException(413)
         url = read_beacon(body, request.headers.get("user-agent", ""), section.hosts, app.config.site.url)
         if url is not None:
             tally.count(url, clock())

@@ -53,8 +53,9 @@ def shortened(address: IP | None) -> str:
 
 
 def _parse(text: str) -> IP | None:
+    host = text.removeprefix("[").partition("]")[0]  # some proxies add the port: [2001:db8::1]:443, 192.0.2.1:443
     try:
-        address = ip_address(text.strip("[]"))
+        address = ip_address(host.partition(":")[0] if host.count(":") == 1 else host)
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped:

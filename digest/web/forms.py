@@ -12,9 +12,9 @@ async def read_form(request: Request) -> dict[str, str]:
         async with request.form(max_files=4, max_fields=20) as form:
             fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     except HTTPException as error:
-        raise HTTPException(400, "The form could not be read.") from error
+        raise HTTPException(400) from error
     except (ValueError, UnicodeError, KeyError, AssertionError):
-        raise HTTPException(400, "The form could not be read.") from None
+        raise HTTPException(400) from None
     return {name: _storable(value) for name, value in fields.items()}
 
 

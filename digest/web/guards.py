@@ -1,14 +1,18 @@
-"""What holds for every request and reply: size limits, headers, one masked line in the log."""
+"""What holds for every request and reply: size limits, headers, one masked line in the log, never a bare 500."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
+from urllib.parse import quote
 
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 65_536  # bytes
-_TOKEN = re.compile(r"^(/(?:confirm|unsubscribe|preferences)/).+")
+_TOKEN = re.compile(r"(/(?:confirm|unsubscribe|preferences)/).+")
 _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -26,41 +30,67 @@ class _TooLarge(Exception):
 
 
 class Guards:
-    """ASGI middleware; sees every request before the framework does."""
+    """ASGI middleware; sees every request before the framework does. `apology` makes a page for a status."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, apology: Callable[[int], Response]) -> None:
         self._app = app
+        self._apology = apology
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, within limits."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = _TOKEN.sub(r"\1...", scope["path"])  # a token in a log would be a key under the mat
-        taken = 0
-        began = False
-
-        async def limited() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > MAX_BODY:
-                raise _TooLarge
-            return message
-
-        async def finished(message: Message) -> None:
-            nonlocal began
-            if message["type"] == "http.response.start":
-                began = True
-                _add_headers(message, is_api=path.startswith("/api/"))
-                log.info("%s %s %d", scope["method"], path, message["status"])
-            await send(message)
-
+        line = f"{scope['method']} {masked(scope['path'])}"
+        is_api = scope["path"].removeprefix(scope.get("root_path", "")).startswith("/api/")
+        reply = _Reply(send, line, is_api)
         try:
-            await self._app(scope, limited, finished)
-        except _TooLarge:
-            if not began:
-                await _plain(finished, 413, b"The request is too large.\n")
+            await self._app(scope, _limited(receive), reply.pass_on)
+        except ClientDisconnect:
+            log.info("%s: the client left", line)
+        except Exception as error:
+            if not isinstance(error, _TooLarge):
+                log.exception("%s failed", line)
+            if reply.began:
+                raise
+            await self._apology(413 if isinstance(error, _TooLarge) else 500)(scope, receive, reply.pass_on)
+
+
+class _Reply:
+    """A reply on its way out: gets its headers, and its line in the log."""
+
+    def __init__(self, send: Send, line: str, is_api: bool) -> None:
+        self._send = send
+        self._line = line
+        self._is_api = is_api
+        self.began = False
+
+    async def pass_on(self, message: Message) -> None:
+        """To the client."""
+        if message["type"] == "http.response.start":
+            self.began = True
+            _add_headers(message, is_api=self._is_api)
+            log.info("%s %d", self._line, message["status"])
+        await self._send(message)
+
+
+def masked(path: str) -> str:
+    """A path for the log: a token there would be a key under the mat, and a line break a forged line."""
+    return _TOKEN.sub(r"\1...", quote(path[:200], safe="/", errors="replace"))
+
+
+def _limited(receive: Receive) -> Receive:
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY:
+            raise _TooLarge
+        return message
+
+    return limited
 
 
 def _add_headers(message: Message, *, is_api: bool) -> None:
@@ -71,9 +101,3 @@ def _add_headers(message: Message, *, is_api: bool) -> None:
         headers.append((b"content-security-policy", _POLICY))
     if b"cache-control" not in present:
         headers.append((b"cache-control", b"no-store"))
-
-
-async def _plain(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -14,10 +14,12 @@ def router(app: App) -> APIRouter:
     """`/healthz` and `/readyz`."""
     routes = APIRouter(tags=["health"])
 
+    @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz", summary="The process answers")
     async def alive() -> Response:
         return JSONResponse({"status": "ok"})
 
+    @routes.head("/readyz", include_in_schema=False)
     @routes.get("/readyz", summary="The database answers and has this program's schema")
     def ready() -> Response:
         try:

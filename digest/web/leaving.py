@@ -26,7 +26,7 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
             found = subscribing.look_up_unsubscribe(app.store, app.links, token)
         except InvalidToken:
             return pages.page("expired.html", 404)
-        if found is None or found.state is SubscriptionState.UNSUBSCRIBED or found.newsletter not in app.newsletters:
+        if found is None or found.state is SubscriptionState.UNSUBSCRIBED:
             return pages.page("unsubscribed.html", title=_title(app, found.newsletter if found else ""))
         return pages.page("unsubscribe.html", title=_title(app, found.newsletter))
 
@@ -36,7 +36,7 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
         form = await read_form(request)
         one_click = form.get("List-Unsubscribe") == "One-Click"
         if not one_click and form.get("confirm") != "yes":
-            raise HTTPException(400, "The button was not pressed. Please open the link again and press it.")
+            raise HTTPException(400)
         evidence = Evidence(
             Way.ONE_CLICK if one_click else Way.LINK, user_agent=request.headers.get("user-agent", "")[:200]
         )
@@ -45,7 +45,7 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
         except InvalidToken:
             return pages.page("expired.html", 404)
         if one_click:
-            return PlainTextResponse("You are unsubscribed.\n")
+            return PlainTextResponse(pages.render("unsubscribed.txt"))
         return pages.page("unsubscribed.html", title=_title(app, found.newsletter if found else ""))
 
     return routes

@@ -28,17 +28,14 @@ def router(app: App, pages: Pages, clients: Clients, clock: Clock) -> APIRouter:
     """`/`, `/subscribe` and `/snippet`."""
     routes = APIRouter(include_in_schema=False)
 
-    def form_page(error: str = "", email: str = "", status: int = 200) -> Response:
-        offered = [pages.words(each) for each in app.newsletters.values()]
-        return pages.page("signup.html", status, newsletters=offered, error=error, email=email, honeypot=HONEYPOT)
+    offered = [pages.words(each) for each in app.newsletters.values()]
 
     @routes.api_route("/", methods=["GET", "HEAD"])
     def show_form() -> Response:
-        return form_page()
+        return pages.page("signup.html", newsletters=offered, honeypot=HONEYPOT, typed={}, error="")
 
     @routes.api_route("/snippet", methods=["GET", "HEAD"])
     def show_snippet() -> Response:
-        offered = [pages.words(each) for each in app.newsletters.values()]
         snippets = [pages.render("snippet.html", newsletter=each, honeypot=HONEYPOT) for each in offered]
         return pages.page("snippets.html", snippets=snippets)
 
@@ -47,9 +44,11 @@ def router(app: App, pages: Pages, clients: Clients, clock: Clock) -> APIRouter:
         form = await read_form(request)
         newsletter = _newsletter(app, form)
         try:
-            entry = _entry(pages, newsletter, form, evidence(request, clients))
+            entry = _entry(app, pages, newsletter, form, evidence(request, clients))
         except InvalidAddress as error:
-            return form_page(error.reason, form.get("email", "")[:254], 422)
+            return pages.page(
+                "signup.html", 422, newsletters=offered, honeypot=HONEYPOT, typed=form, error=error.reason
+            )
         if not clients.may_sign_up(clients.address(request)):
             raise HTTPException(429, headers={"Retry-After": "3600"})
         if not form.get(HONEYPOT):
@@ -67,11 +66,15 @@ def _newsletter(app: App, form: Mapping[str, str]) -> Newsletter:
     return app.newsletters[name]
 
 
-def _entry(pages: Pages, newsletter: Newsletter, form: Mapping[str, str], facts: dict[str, Any]) -> subscribing.SignUp:
+def _entry(
+    app: App, pages: Pages, newsletter: Newsletter, form: Mapping[str, str], facts: dict[str, Any]
+) -> subscribing.SignUp:
     typed = form.get("email", "")
     address = parse(typed)
     if "." not in address.domain:
         raise InvalidAddress(typed, "the part after the @ should look like example.com")
+    if not facts["form"] and form.get("page"):  # our own pages tell nobody where a reader comes from, us neither
+        facts["form"] = app.links.url("")
     proof = Evidence(
         way=Way.FORM,
         address_as_typed=typed[:254],
@@ -79,13 +82,15 @@ def _entry(pages: Pages, newsletter: Newsletter, form: Mapping[str, str], facts:
         language=newsletter.language,
         **facts,
     )
-    return subscribing.SignUp(address, newsletter.name, newsletter.language, form.get("name", "")[:100].strip(), proof)
+    name = " ".join(form.get("name", "")[:100].split())
+    return subscribing.SignUp(address, newsletter.name, newsletter.language, name, proof)
 
 
 def evidence(request: Request, clients: Clients) -> dict[str, Any]:
     """Where a request came from, as much as a proof needs: fields of Evidence."""
+    origin = request.headers.get("origin", "null")  # "null" is what a page that sends no referrer sends
     return {
-        "form": (request.headers.get("referer") or request.headers.get("origin") or "")[:300],
+        "form": (request.headers.get("referer") or ("" if origin == "null" else origin))[:300],
         "ip": shortened(clients.address(request)),
         "user_agent": request.headers.get("user-agent", "")[:200],
     }
