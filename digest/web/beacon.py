@@ -70,6 +70,7 @@ class Tally:
         finally:
             stopping.set()
             await task
+            await self.flush()  # what arrived while the last flush was being stored
 
     async def _keep_flushing(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
