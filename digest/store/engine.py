@@ -27,12 +27,14 @@ class Store:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self.engine = sa.create_engine(
-                self.url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+                self.url,
+                connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+                hide_parameters=True,  # a logged error must not show a reader's address
             )
             sa.event.listen(self.engine, "connect", _tune_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = sa.create_engine(self.url, pool_pre_ping=True)
+            self.engine = sa.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
         self._writing = self.engine.execution_options(digest_writes=True)
         repeatable = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._frozen_view = self._writing.execution_options(**repeatable)
