@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from digest import collecting, publishing
-from digest.config import Config, split_mailbox
-from digest.delivering import Patience, Sender
+from digest import accounting, collecting, publishing
+from digest.bookkeeping import Books
+from digest.config import Config, SmtpServer, split_mailbox
+from digest.delivering import Sender
+from digest.domain.attempts import Judge, Patience
 from digest.domain.deliveries import Receipt
 from digest.domain.editions import Edition, Pick, Rendering
 from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
+from digest.domain.pace import Caps, DomainPace
 from digest.errors import RenderError, WrongState
 from digest.mail import smtp
-from digest.mail.letters import Letters, Message, Publication, Senders
+from digest.mail.envelope import Parcel
+from digest.mail.letters import Letters, Publication, Senders
 from digest.mail.render import DigestIssue, Rendered, Renderer
+from digest.mail.wire import Sign
 from digest.sources import Source
 from digest.sources.build import build as build_source
 from digest.store import Store, editions, workers
@@ -37,7 +42,7 @@ class App:
     links: Links
     renderer: Renderer
     letters: Letters
-    server: smtp.Server
+    servers: tuple[smtp.Server, ...]
     sources: tuple[Source, ...]
     newsletters: dict[str, Newsletter]
 
@@ -110,26 +115,31 @@ class App:
         addresses = [split_mailbox(each)[1] for each in self.config.desk.addresses]
         publishing.tell_desk(self.store, addresses, edition_id, subject, text, now)
 
-    def sender(self, clock: Clock, *, patient: bool = True) -> Sender:
-        """A sender over this database and mail server. An impatient one gives up on a dead server at once."""
+    def sender(self, clock: Clock, *, patient: bool = True, share: int = 1, is_member: bool = False) -> Sender:
+        """A sender over this database and these mail servers. An impatient one gives up on a dead server at once.
+
+        `share` processes divide the connections among them; a member is not the first of them.
+        """
         settings = self.config.delivering
         patience = Patience(
             give_up_after=settings.give_up_after,
             refusals_in_a_row=settings.refusals_in_a_row,
             first_retry=settings.first_retry,
-            connect_tries=6 if patient else 2,
+            connect_tries=6 if patient else 3,
         )
-        return Sender(
-            store=self.store,
+        books = Books(
+            store=self.store.sibling(),
             write=self.letters.write,
-            connect=lambda: smtp.connect(self.server),
+            servers=[replace(each, connections=-(-each.connections // share)) for each in self.servers],
             clock=clock,
-            connections=self.config.smtp.connections,
-            patience=patience,
+            pace=DomainPace(settings.domains),
+            hash_address=self.links.address_hash,
             tell_desk=lambda edition_id, subject, text: self.tell_desk(edition_id, subject, text, clock()),
+            is_member=is_member,
         )
+        return Sender(books, Judge(patience))
 
-    def sample(self, edition: Edition, address: str, now: datetime) -> tuple[Rendering, Message]:
+    def sample(self, edition: Edition, address: str, now: datetime) -> tuple[Rendering, Parcel]:
         """An edition as a reader at `address` would get it, frozen or not."""
         newsletter = self.newsletters[edition.newsletter]
         with self.store.read() as tx:
@@ -141,14 +151,13 @@ class App:
         rendering = frozen[0] if frozen else self.press(newsletter, edition, picks)
         return rendering, self.letters.sample(rendering, newsletter.name, address, now)
 
-    async def send_one(self, message: Message) -> Receipt:
-        """Hand one message to the mail server, outside of any edition. Raises TransportError, ConnectionLost."""
-        session = await smtp.connect(self.server)
-        try:
-            answer = await session.send(message.sender, message.recipient, message.content)
-        finally:
-            await session.close()
-        return answer.receipt
+    async def send_one(self, parcel: Parcel) -> Receipt:
+        """Hand one message to the first mail server, outside of any edition. Raises TransportError, ConnectionLost."""
+        return await smtp.send_one(self.servers[0], parcel)
+
+    def fold(self, now: datetime) -> int:
+        """Turn sent rows that are older than is kept into numbers; returns how many."""
+        return accounting.fold(self.store, now - self.config.delivering.keep_sent)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -169,7 +178,7 @@ def build(config: Config, *, checked: bool = True) -> App:
         links=links,
         renderer=renderer,
         letters=_letters(config, store, links, renderer, newsletters),
-        server=_server(config),
+        servers=tuple(_server(config, name, each) for name, each in config.smtp.each().items()),
         sources=tuple(
             build_source(each, site_url=config.site.url, zone=ZoneInfo(config.site.timezone), folder=config.folder)
             for each in config.sources
@@ -205,7 +214,7 @@ def _letters(
         )
 
     publications = {each.name: Publication(each.name, each.title, each.language) for each in newsletters.values()}
-    return Letters(links, _senders(config), publications, frozen, confirmation, notice)
+    return Letters(links, _senders(config), publications, frozen, confirmation, notice, _signer(config))
 
 
 def _senders(config: Config) -> Senders:
@@ -223,9 +232,9 @@ def _senders(config: Config) -> Senders:
     )
 
 
-def _server(config: Config) -> smtp.Server:
-    settings = config.smtp
+def _server(config: Config, name: str, settings: SmtpServer) -> smtp.Server:
     return smtp.Server(
+        name=name,
         host=settings.host,
         port=settings.effective_port,
         security=settings.effective_security,
@@ -233,7 +242,30 @@ def _server(config: Config) -> smtp.Server:
         password=settings.password.get_secret_value(),
         ca_file=str(config.folder / settings.ca_file) if settings.ca_file else "",
         local_hostname=settings.local_hostname,
+        connections=settings.connections,
+        weight=settings.weight,
+        per_second=settings.per_second,
+        caps=Caps(settings.per_hour, settings.per_day, settings.warm_up),
+        pipelining=settings.pipelining == "auto",
+        messages_per_connection=settings.messages_per_connection,
         connect_timeout=settings.connect_timeout,
+        greeting_timeout=settings.greeting_timeout,
         command_timeout=settings.command_timeout,
         data_timeout=settings.data_timeout,
+        block_timeout=settings.block_timeout,
+        end_timeout=settings.end_timeout,
     )
+
+
+def _signer(config: Config) -> Sign | None:
+    """Signs our mail if there is a key. Raises ConfigurationError."""
+    settings = config.dkim
+    if not (settings.key_file or settings.ed25519_key_file):
+        return None
+    # Here, not at the top: those who do not sign need not load the cryptography.
+    from digest.mail import dkim
+
+    rsa = (settings.selector, config.folder / settings.key_file) if settings.key_file else None
+    ed25519 = (settings.ed25519_selector, config.folder / settings.ed25519_key_file)
+    domain = settings.domain or split_mailbox(config.mail.from_)[1].rpartition("@")[2]
+    return dkim.load(domain, rsa, ed25519 if settings.ed25519_key_file else None)

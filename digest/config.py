@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from digest.domain.addresses import Address
+from digest.config_types import Duration, Mailbox, Section, WebAddress, Zone, is_loopback, split_mailbox
+from digest.config_types import zone as _zone
 from digest.domain.newsletters import Approval, Newsletter, Published, Selection, TooFew
+from digest.domain.pace import provider
 from digest.domain.periods import Schedule
 from digest.domain.subscribers import ConfirmationLimits
-from digest.errors import InvalidAddress
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+__all__ = ["Config", "is_loopback", "split_mailbox"]
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        if match := _DURATION.fullmatch(value.strip()):
-            return timedelta(**{_UNITS[match[2]]: float(match[1])})
-        raise ValueError("write a number and a unit: 30s, 15m, 12h, 3d or 2w")
-    return value
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("write a full web address, such as https://news.example.com")
-    return value.rstrip("/")
-
-
-def _mailbox(value: str) -> str:
-    """`Name <address>` or an address."""
-    _, address = split_mailbox(value)
-    try:
-        Address.parse(address)
-    except InvalidAddress as error:
-        raise ValueError(f"{error.reason}; a name may stand before it: The Recap <recap@example.com>") from None
-    if "\r" in value or "\n" in value:
-        raise ValueError("it must be one line")
-    return value
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("write the name of a time zone, such as Europe/Warsaw") from None
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
-Mailbox = Annotated[str, BeforeValidator(lambda v: _mailbox(v) if isinstance(v, str) else v)]
-Zone = Annotated[str, BeforeValidator(lambda v: _zone(v) if isinstance(v, str) else v)]
-
-
-def split_mailbox(text: str) -> tuple[str, str]:
-    """`The Recap <recap@example.com>` as (name, address); the name may be empty."""
-    match = re.fullmatch(r"\s*(?:(.*?)\s*<([^<>]+)>|([^<>]+))\s*", text)
-    if match is None:
-        return "", text
-    return (match[1] or "").strip('" '), match[2] or match[3].strip()
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class Site(_Section):
+class Site(Section):
     """The publisher's site."""
 
     name: str = Field(min_length=1)
@@ -92,7 +29,7 @@ class Site(_Section):
     postal_address: str = ""
 
 
-class Web(_Section):
+class Web(Section):
     """The public pages. Links in mails are made from `base_url` only."""
 
     base_url: WebAddress
@@ -109,7 +46,7 @@ class Web(_Section):
         return value
 
 
-class Database(_Section):
+class Database(Section):
     """Where the state is kept."""
 
     url: str = "sqlite:///digest.db"
@@ -124,8 +61,8 @@ class Database(_Section):
         return value
 
 
-class Smtp(_Section):
-    """The mail server or provider the mail leaves through."""
+class SmtpServer(Section):
+    """A mail server or provider the mail leaves through."""
 
     host: str = "localhost"
     port: int = Field(0, ge=0, le=65535)  # 0: the usual port of `security`
@@ -133,18 +70,21 @@ class Smtp(_Section):
     username: str = ""
     password: SecretStr = SecretStr("")
     connections: int = Field(10, ge=1, le=200)
+    messages_per_connection: int = Field(0, ge=0)
+    per_second: float = Field(0, ge=0)
+    per_hour: int = Field(0, ge=0)
+    per_day: int = Field(0, ge=0)
+    warm_up: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    weight: int = Field(1, ge=0, le=1000)
+    pipelining: Literal["auto", "never"] = "auto"
     ca_file: str = ""
     connect_timeout: Duration = timedelta(seconds=30)
+    greeting_timeout: Duration = timedelta(minutes=5)
     command_timeout: Duration = timedelta(minutes=5)
-    data_timeout: Duration = timedelta(minutes=10)
+    data_timeout: Duration = timedelta(minutes=2)
+    block_timeout: Duration = timedelta(minutes=3)
+    end_timeout: Duration = timedelta(minutes=10)
     local_hostname: str = ""
-
-    @field_validator("password")
-    @classmethod
-    def _with_a_name(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        if info.data.get("username") and not value.get_secret_value():
-            raise ValueError("username is set but the password is missing: set DIGEST_SMTP__PASSWORD or password_file")
-        return value
 
     @property
     def effective_security(self) -> str:
@@ -157,10 +97,49 @@ class Smtp(_Section):
         return self.port or {"starttls": 587, "tls": 465, "none": 25}[self.effective_security]
 
 
-class Mail(_Section):
+class Smtp(SmtpServer):
+    """The mail server; or what several have in common, each of which may say otherwise for itself."""
+
+    servers: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], SmtpServer] = Field({})
+
+    @field_validator("password")
+    @classmethod
+    def _with_a_name(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("username") and not value.get_secret_value():
+            raise ValueError("username is set but the password is missing: set DIGEST_SMTP__PASSWORD or password_file")
+        return value
+
+    def each(self) -> dict[str, SmtpServer]:
+        """Every server by its name, whole."""
+        shared = self.model_dump(exclude={"servers"})
+        merged = {
+            name: SmtpServer.model_validate(shared | {key: getattr(own, key) for key in own.model_fields_set})
+            for name, own in self.servers.items()
+        }
+        return merged or {"smtp": SmtpServer.model_validate(shared)}
+
+
+class Dkim(Section):
+    """Signing by ourselves, for those whose mail server does not."""
+
+    domain: str = ""  # empty: that of [mail] from
+    selector: str = ""
+    key_file: str = ""
+    ed25519_selector: str = ""
+    ed25519_key_file: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Dkim:
+        for selector, key_file in ((self.selector, self.key_file), (self.ed25519_selector, self.ed25519_key_file)):
+            if bool(selector) != bool(key_file):
+                raise ValueError("a selector and its key file go together: give both or neither")
+        return self
+
+
+class Mail(Section):
     """Who the mail is from and where answers and bounces go."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
+    model_config = Section.model_config | ConfigDict(populate_by_name=True)
 
     from_: Mailbox = Field(alias="from")
     confirmation_from: Mailbox | None = None
@@ -168,27 +147,34 @@ class Mail(_Section):
     bounce_address: Mailbox | None = None
 
 
-class Desk(_Section):
+class Desk(Section):
     """The editors. Each address hears of drafts, holds and troubles."""
 
     addresses: tuple[Mailbox, ...] = ()
 
 
-class Collecting(_Section):
+class Collecting(Section):
     """How often the sources are read."""
 
     every: Duration = timedelta(minutes=15)
 
 
-class Delivering(_Section):
+class Delivering(Section):
     """How patient the sender is."""
 
     give_up_after: Duration = timedelta(hours=24)
     first_retry: Duration = timedelta(minutes=5)
     refusals_in_a_row: int = Field(5, ge=1)
+    keep_sent: Duration = timedelta(days=180)
+    domains: dict[str, Annotated[float, Field(gt=0)]] = Field({})
+
+    @field_validator("domains")
+    @classmethod
+    def _lower(cls, value: dict[str, float]) -> dict[str, float]:
+        return {provider(name.strip().lower()): rate for name, rate in value.items()}
 
 
-class Subscribing(_Section):
+class Subscribing(Section):
     """How sign-ups are answered."""
 
     confirm_within: Duration = timedelta(hours=72)
@@ -202,7 +188,7 @@ class Subscribing(_Section):
         return ConfirmationLimits(self.cool_down, self.daily_cap)
 
 
-class SelectionSection(_Section):
+class SelectionSection(Section):
     """How many articles, and which."""
 
     count: int = Field(10, ge=1, le=50)
@@ -212,7 +198,7 @@ class SelectionSection(_Section):
     too_few: TooFew = TooFew.SKIP
 
 
-class NewsletterSection(_Section):
+class NewsletterSection(Section):
     """One newsletter."""
 
     title: str = Field(min_length=1)
@@ -233,7 +219,7 @@ class NewsletterSection(_Section):
         return value
 
 
-class _SourceSection(_Section):
+class _SourceSection(Section):
     name: str = Field(min_length=1, max_length=64)
     timeout: Duration = timedelta(seconds=30)
     max_bytes: int = Field(32_000_000, ge=1000)
@@ -272,13 +258,14 @@ class BeaconSource(_SourceSection):
 SourceSection = Annotated[FeedSource | WordPressSource | FilesSource | BeaconSource, Field(discriminator="kind")]
 
 
-class Config(_Section):
+class Config(Section):
     """The whole configuration; `folder` is where config.toml lies, and what its paths are relative to."""
 
     site: Site
     web: Web
     database: Database = Database()
     smtp: Smtp = Smtp()
+    dkim: Dkim = Dkim()
     mail: Mail
     desk: Desk = Desk()
     collecting: Collecting = Collecting()
@@ -296,6 +283,14 @@ class Config(_Section):
         names = [source.name for source in value]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two sources are named {twice[0]!r}; give each a name of its own")
+        return value
+
+    @field_validator("smtp")
+    @classmethod
+    def _passwords_are_there(cls, value: Smtp) -> Smtp:
+        for name, server in value.each().items():  # each may have a name of its own, and one for the other
+            if server.username and not server.password.get_secret_value():
+                raise ValueError(f"servers.{name} has a username but no password: give it a password_file")
         return value
 
     def newsletter(self, name: str) -> Newsletter:
@@ -322,8 +317,3 @@ class Config(_Section):
         if scheme == "sqlite" and path and path != ":memory:":
             return f"sqlite:///{(self.folder / path).resolve()}"
         return self.database.url
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` names this very machine."""
-    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")

@@ -1,324 +1,273 @@
 """FLOW: a due delivery, its message, the transport, the recorded outcome.
 
-One bookkeeper turns in a circle: it records what came back and claims the next few deliveries, both in one
-transaction. Connections take what was claimed and put it on the wire. So no message leaves before its row
-durably says `sending`, and whenever the process dies, at most WINDOW rows a connection have an unknown fate.
+A sender turns in a circle: its books record what came back and claim the next few deliveries, in a thread of their
+own; relays put what was claimed on the wire. No message leaves before its row durably says `sending`, and whenever
+the process dies, at most WINDOW rows a connection have an unknown fate.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import random
-import socket
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from typing import TypeVar
 
-from digest.domain.deliveries import Delivery, DeliveryState, Outcome, Receipt, Verdict, judge, retry_wait
-from digest.domain.editions import EditionState
-from digest.errors import DigestError, StoreUnavailable, TransportError
-from digest.mail.letters import Message
-from digest.mail.smtp import Answer, ConnectionLost, SmtpSession
-from digest.store import Store, editions, outbox, workers
-from digest.store.engine import SenderLock
+from digest.bookkeeping import Books, Held, SenderBusy, Turned
+from digest.domain.attempts import Judge, Ruling
+from digest.domain.deliveries import DeliveryState, Outcome, Receipt, Verdict, asks_for_patience
+from digest.errors import StoreUnavailable
+from digest.mail.envelope import Answer, Parcel
+from digest.mail.relay import Relay
+from digest.mail.smtp import Server
 
-WINDOW = 2  # deliveries claimed at one time, a connection
-HEARTBEAT = timedelta(seconds=2)
-_TURN_PAUSE = 0.02  # seconds a bookkeeper waits for outcomes to gather
+__all__ = ["Sender", "SenderBusy"]
+
+WINDOW = 3  # deliveries claimed at one time, a connection: one on the wire, one's envelope, one being recorded
+HEARTBEAT = 1.0  # seconds
+_TICK = 0.25  # seconds between turns while nothing comes back: a pause must be seen
+_GATHER = 0.004  # seconds a turn waits for more outcomes
+_IDLE = 0.5  # seconds between looks at an empty outbox
+_STALE = 1.5  # seconds a claimed delivery may wait before its reader's standing is read anew
 _LAST_TRIES = 20  # to record the last outcomes, when the database is away as we stop
-_IDLE_PAUSE = 0.5  # seconds between looks at an empty outbox
 
 NO_RECEIPT = Receipt(0)
-
+T = TypeVar("T")
 log = logging.getLogger("digest.delivering")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How much the sender bears before it gives up on a reader, or on the server."""
-
-    give_up_after: timedelta = timedelta(hours=24)
-    refusals_in_a_row: int = 5
-    first_retry: timedelta = timedelta(minutes=5)
-    connect_tries: int = 5
-    connect_wait: float = 0.5  # seconds before the second try; doubles
-
-
-class SenderBusy(DigestError):
-    """Another process sends from this database, and SQLite has one sender at a time."""
-
-    def __init__(self) -> None:
-        super().__init__("another process is already sending from this database; with SQLite there is one sender")
 
 
 @dataclass(slots=True)
 class Sender:
-    """Sends what is due until told to stop. `write` makes the message of a delivery, `connect` opens a session."""
+    """Sends what is due until told to stop."""
 
-    store: Store
-    write: Callable[[Delivery], Message]
-    connect: Callable[[], Awaitable[SmtpSession]]
-    clock: Callable[[], datetime]
-    connections: int
-    patience: Patience
-    tell_desk: Callable[[int, str, str], None]
+    books: Books
+    judge: Judge
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _worker_id: int = 0
-    _lock: SenderLock | None = None
-    _to_send: asyncio.Queue[Delivery | None] = field(default_factory=asyncio.Queue)
-    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    started: asyncio.Event = field(default_factory=asyncio.Event)  # it is the sender, and known as a worker
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "books"))
+    _relays: list[Relay] = field(default_factory=list)
     _outcomes: list[Outcome] = field(default_factory=list)  # not yet recorded
-    _held: set[int] = field(default_factory=set)  # claimed, and not yet recorded
-    _lost_track: bool = False  # a transaction's end was not heard
-    _refusals: int = 0  # about us, in a row
-    _refused_us: Counter[int] = field(default_factory=Counter)
-    _in_trouble: bool = False
-    _sent_some: bool = False
-    _beaten_at: datetime | None = None
+    _held: dict[int, Held] = field(default_factory=dict)  # claimed, and not yet recorded
+    _wanted: frozenset[int] = frozenset()  # editions being sent
+    _to_pause: dict[int, str] = field(default_factory=dict)
+    _sent: int = 0  # since the last heartbeat
+    _bell: asyncio.Future[None] | None = None
+    _enough: int = 1
 
     async def run(self, is_done: Callable[[], bool] = lambda: False) -> None:
         """Send until `stopping` is set, or `is_done` says so while nothing is held. Raises SenderBusy."""
-        await asyncio.to_thread(self._start)
-        lines = [asyncio.create_task(self._line()) for _ in range(self.connections)]
+        watching = asyncio.create_task(self._watch_stopping())
         try:
-            await self._keep_books(is_done)
+            await self._in_books(self.books.open)
+            self.started.set()
+            self._relays = [self._relay(server) for server in self.books.servers]
+            try:
+                await self._keep_books(is_done)
+            finally:
+                await self._drain()
         finally:
-            await self._drain(lines)
+            watching.cancel()
+            self._thread.shutdown()
+            self.books.store.close()
 
-    # --- the bookkeeper -------------------------------------------------------------------------
+    def _relay(self, server: Server) -> Relay:
+        relay = Relay(
+            server,
+            answered=self._answered,
+            lost=self._lost,
+            is_wanted=self._wants,
+            connect_tries=self.judge.patience.connect_tries,
+            first_wait=self.judge.patience.connect_wait,
+        )
+        relay.set_share(self.books.pace.share)
+        relay.start()
+        return relay
 
-    def _start(self) -> None:
-        now = self.clock()
-        if self.store.is_sqlite and (lock := self.store.lock_sender(0)) is None:
-            raise SenderBusy
-        with self.store.begin() as tx:
-            self._worker_id = workers.register(tx, socket.gethostname(), os.getpid(), now)
-        self._lock = lock if self.store.is_sqlite else self.store.lock_sender(self._worker_id)
-        self._bury_the_dead(now)
-        self._beaten_at = now
-
-    def _bury_the_dead(self, now: datetime) -> None:
-        if unknown := outbox.bury_the_dead(self.store, self._worker_id, now):
-            log.warning("a sender died; the fate of %d messages is unknown", unknown)
-            self.tell_desk(0, "A sender stopped in the middle", _UNCERTAIN.format(number=unknown))
+    # --- the circle ------------------------------------------------------------------------------------
 
     async def _keep_books(self, is_done: Callable[[], bool]) -> None:
+        wait = 0.0
         while not self.stopping.is_set():
-            await self._gather()
+            await self._gather(wait)
             try:
-                claimed = await asyncio.to_thread(self._turn)
+                await self._turn(self._rooms())
+                if time.monotonic() - self.books.beaten_at >= HEARTBEAT:
+                    await self._beat()
+                wait = _TICK if self._held else _IDLE
+                if not self._held and not self._outcomes and await self._in_books(is_done):
+                    return
             except StoreUnavailable as error:
                 log.warning("%s; trying again", error)
-                self._lost_track = True
-                await _at_most(self.stopping.wait(), _IDLE_PAUSE)
-                continue
-            for delivery in claimed:
-                self._to_send.put_nowait(delivery)
-            if not self._held:
-                if await asyncio.to_thread(is_done):
-                    return
-                await _at_most(self.stopping.wait(), _IDLE_PAUSE)
+                self.books.lost_track = True
+                await self._wait(_IDLE)
 
-    async def _gather(self) -> None:
-        """Wait a moment for the lines to finish something, so that one transaction records several."""
-        if self._held and not self._outcomes:
-            await _at_most(self._arrived.wait(), 1.0)
-        if len(self._outcomes) < len(self._held):
-            await _at_most(self.stopping.wait(), _TURN_PAUSE)
-        self._arrived.clear()
+    async def _gather(self, seconds: float) -> None:
+        """Wait a moment for outcomes, so that one transaction records several."""
+        if not self._outcomes:
+            self._enough = 1
+            await self._wait(seconds)
+        self._enough = max(1, len(self._held) // 3)
+        if self._held and len(self._outcomes) < self._enough:
+            await self._wait(_GATHER)
 
-    def _turn(self, *, claiming: bool = True) -> list[Delivery]:
-        """Record outcomes, finish editions, claim the next few: one transaction."""
-        now = self.clock()
-        outcomes = list(self._outcomes)
-        with self.store.begin() as tx:
-            if self._lost_track:
-                outbox.release_unknown(tx, self._worker_id, self._held)
-            outbox.settle(tx, self._worker_id, outcomes, now)
-            room = self.connections * WINDOW - (len(self._held) - len(outcomes))
-            claimed = outbox.claim(tx, self._worker_id, now, room) if claiming and room > 0 else []
-            for edition_id in outbox.settled_editions(tx):
-                editions.move(tx, edition_id, EditionState.SENT, sent_at=now)
-        del self._outcomes[: len(outcomes)]
-        self._held.difference_update(each.delivery_id for each in outcomes)
-        self._held.update(each.id for each in claimed)
-        self._lost_track = False
-        self._beat(now)
-        return claimed
+    async def _turn(self, rooms: dict[int, int]) -> None:
+        """One turn of the books, and what follows from it once its transaction is through."""
+        turned = await self._in_books(self.books.turn, list(self._outcomes), dict(self._to_pause), self._held, rooms)
+        del self._outcomes[: len(turned.outcomes)]
+        for outcome in turned.outcomes:
+            self._held.pop(outcome.delivery_id, None)
+        for edition_id in turned.paused:
+            self._to_pause.pop(edition_id, None)
+        if turned.sending - self._wanted:
+            for relay in self._relays:  # somebody began or resumed an edition: what was broken may be mended
+                relay.try_again()
+        self._wanted = turned.sending
+        self._hand_out(turned)
+        self._take_back()
 
-    def _beat(self, now: datetime) -> None:
-        """Say that we live, and look whether the others do."""
-        if self._beaten_at is not None and timedelta(0) <= now - self._beaten_at < HEARTBEAT:
+    async def _beat(self) -> None:
+        sent, self._sent = self._sent, 0
+        await self._in_books(self.books.beat, sent)
+        for relay in self._relays:
+            relay.set_share(self.books.pace.share)
+
+    async def _in_books(self, work: Callable[..., T], *values: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *values)
+
+    async def _wait(self, seconds: float) -> None:
+        """Until there are enough outcomes, we are told to stop, or the time is up."""
+        if seconds <= 0.0 or self.stopping.is_set():
             return
-        self._beaten_at = now
-        if self._lock is None or not self._lock.is_held():
-            self._lock = self.store.lock_sender(self._worker_id)
-        with self.store.begin() as tx:
-            workers.beat(tx, self._worker_id, now)
-        self._bury_the_dead(now)
+        loop = asyncio.get_running_loop()
+        self._bell = bell = loop.create_future()
+        timer = loop.call_later(seconds, self._ring)
+        await bell
+        timer.cancel()
 
-    async def _drain(self, lines: list[asyncio.Task[None]]) -> None:
+    def _ring(self) -> None:
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
+
+    async def _watch_stopping(self) -> None:
+        await self.stopping.wait()
+        self._ring()
+
+    # --- what the relays get, and give back ---------------------------------------------------------------
+
+    def _rooms(self) -> dict[int, int]:
+        """How many more messages each relay can be given. Those with weight 0 stand by for the others."""
+        held = Counter(each.relay for each in self._held.values())
+        usable = [number for number, relay in enumerate(self._relays) if relay.is_usable]
+        first = [number for number in usable if self.books.servers[number].weight]
+        return {number: self._relays[number].room(held[number], WINDOW) for number in first or usable}
+
+    def _hand_out(self, turned: Turned) -> None:
+        self._held.update((held.delivery.id, held) for held in turned.claimed)
+        self._outcomes += turned.failed
+        for is_letter in (True, False):  # what belongs to no edition overtakes what waits
+            for number, relay in enumerate(self._relays):
+                chosen = [
+                    held.parcel
+                    for held in turned.claimed
+                    if held.relay == number and held.parcel and (not held.delivery.edition_id) is is_letter
+                ]
+                if chosen:
+                    relay.put(chosen, first=is_letter)
+
+    def _take_back(self) -> None:
+        """Give back what waits too long, is no longer wanted, or lies with a server that cannot be used."""
+        stale = time.monotonic() - _STALE
+        is_any_usable = any(relay.is_usable for relay in self._relays)
+        for relay in self._relays:
+            trouble = None if relay.is_usable else relay.trouble
+            receipt = Receipt(trouble.code, trouble.reply) if trouble and not is_any_usable else NO_RECEIPT
+            back = relay.withdraw() if trouble else relay.withdraw(lambda p: not self._wants(p) or _is_stale(p, stale))
+            for parcel in back:
+                self._give_back(_held(parcel), receipt)
+            if trouble and not is_any_usable:
+                self._to_pause.update(dict.fromkeys(self._wanted, str(trouble)))
+
+    def _wants(self, parcel: Parcel) -> bool:
+        edition_id = _held(parcel).delivery.edition_id
+        return not edition_id or (edition_id in self._wanted and edition_id not in self._to_pause)
+
+    # --- what came back from the wire --------------------------------------------------------------------
+
+    def _answered(self, parcel: Parcel, answer: Answer) -> None:
+        held = _held(parcel)
+        luck = random.random()  # noqa: S311 - jitter
+        ruling = self.judge.answered(held.delivery, *answer, held.lines + 1, self.books.clock(), luck)
+        if answer.command in ("RCPT", "END"):
+            wants_patience = ruling.verdict is Verdict.DEFERRED and asks_for_patience(answer.receipt)
+            self.books.pace.answered(held.delivery.domain, wants_patience, time.monotonic())
+        self._follow(held, parcel, ruling)
+
+    def _lost(self, parcel: Parcel, words: str, after_data: bool) -> None:
+        held = _held(parcel)
+        if not after_data and (not words or not self._wants(parcel)):  # we broke off ourselves
+            self._give_back(held)
+            return
+        luck = random.random()  # noqa: S311 - jitter
+        lines = held.lines + 1
+        ruling = self.judge.lost(held.delivery, words, lines, self.books.clock(), luck, after_data=after_data)
+        self._follow(held, parcel, ruling)
+
+    def _follow(self, held: Held, parcel: Parcel, ruling: Ruling) -> None:
+        edition_id = held.delivery.edition_id
+        if ruling.pause and edition_id:
+            self._to_pause[edition_id] = ruling.pause
+        elif ruling.pause:
+            log.warning("mail waits: %s", ruling.pause)
+        if ruling.outcome is None:
+            held.lines += 1
+            self._relays[held.relay].put([parcel], first=True)
+            return
+        if ruling.outcome.state is DeliveryState.SENT:
+            self._sent += 1
+        self._outcomes.append(ruling.outcome)
+        if len(self._outcomes) >= self._enough:
+            self._ring()
+
+    def _give_back(self, held: Held, receipt: Receipt = NO_RECEIPT) -> None:
+        """Untried: it goes back into the outbox, and its place in the server's hour is free again."""
+        due_at = None if held.delivery.edition_id or not receipt.text else self.books.clock() + self.judge.patience.soon
+        server = self.books.servers[held.relay].name
+        self._outcomes.append(Outcome(held.delivery.id, DeliveryState.QUEUED, receipt, due_at, server))
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
         """Give back what is not on the wire, let the rest finish, record it, and leave."""
-        while not self._to_send.empty():
-            if delivery := self._to_send.get_nowait():
-                self._outcomes.append(_give_back(delivery))
-        for _ in lines:
-            self._to_send.put_nowait(None)
-        await asyncio.gather(*lines, return_exceptions=True)
+        for relay in self._relays:
+            for parcel in relay.withdraw():
+                self._give_back(_held(parcel))
+        await asyncio.gather(*(relay.close() for relay in self._relays))
+        for relay in self._relays:
+            for parcel in relay.withdraw():  # put back while it closed
+                self._give_back(_held(parcel))
         for tries_left in reversed(range(_LAST_TRIES)):
             try:
-                await asyncio.to_thread(self._turn, claiming=False)
-                await asyncio.to_thread(self._leave)
+                await self._turn({})
+                await self._beat()
+                await self._in_books(self.books.close)
                 return
             except StoreUnavailable:
-                self._lost_track = True
+                self.books.lost_track = True
                 if not tries_left:
                     raise
-                await asyncio.sleep(_IDLE_PAUSE)
-
-    def _leave(self) -> None:
-        with self.store.begin() as tx:
-            workers.stop(tx, self._worker_id, self.clock())
-        if self._lock is not None:
-            self._lock.release()
-
-    # --- a line to the server -------------------------------------------------------------------
-
-    async def _line(self) -> None:
-        """Take deliveries one by one and put them on the wire over a session kept open."""
-        session: SmtpSession | None = None
-        while delivery := await self._to_send.get():
-            outcome, session = await self._see_to(delivery, session)
-            self._outcomes.append(outcome)
-            self._arrived.set()
-        if session is not None:
-            await session.close()
-
-    async def _see_to(self, delivery: Delivery, session: SmtpSession | None) -> tuple[Outcome, SmtpSession | None]:
-        """One delivery to its outcome, whatever happens; a held delivery without one would wait for ever."""
-        try:
-            message = await asyncio.to_thread(self.write, delivery)
-            return await self._attempt(delivery, message, session)
-        except TransportError as error:
-            return await asyncio.to_thread(self._server_trouble, delivery, error), None
-        except StoreUnavailable as error:
-            return _give_back(delivery, Receipt(0, str(error)), self._soon()), session
-        except Exception as error:  # a defect of ours, before anything went out
-            log.exception("delivery %d failed here, not at the server", delivery.id)
-            words = Receipt(0, f"{type(error).__name__}: {error}")
-            return Outcome(delivery.id, DeliveryState.FAILED, words), session
-
-    async def _open(self) -> SmtpSession:
-        """A new session; tries a few times, as a server that restarts deserves."""
-        wait = self.patience.connect_wait
-        for tries_left in reversed(range(self.patience.connect_tries)):
-            try:
-                session = await self.connect()
-                self._in_trouble = False
-                return session
-            except TransportError:
-                if not tries_left or self.stopping.is_set() or self._in_trouble:
-                    raise
-                await _at_most(self.stopping.wait(), wait)
-                wait *= 2
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    async def _attempt(
-        self, delivery: Delivery, message: Message, session: SmtpSession | None
-    ) -> tuple[Outcome, SmtpSession | None]:
-        """Send the message. A line the server closed between two messages is no fault of the reader: try anew once."""
-        for is_last_try in (False, True):
-            if session is None or not session.is_open:
-                session = await self._open()
-            try:
-                answer = await session.send(message.sender, message.recipient, message.content)
-                return await self._judged(delivery, answer), session
-            except ConnectionLost as lost:
-                session = None
-                if lost.after_data:
-                    return Outcome(delivery.id, DeliveryState.UNCERTAIN, Receipt(0, str(lost))), None
-                if is_last_try:
-                    return self._later(delivery, Receipt(0, str(lost))), None
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    async def _judged(self, delivery: Delivery, answer: Answer) -> Outcome:
-        verdict = judge(answer.receipt, command=answer.command)
-        if verdict is Verdict.ABOUT_US:
-            return await asyncio.to_thread(self._refused_by_policy, delivery, answer.receipt)
-        if verdict is Verdict.DEFERRED:
-            return self._later(delivery, answer.receipt)
-        self._refusals = 0
-        self._sent_some = self._sent_some or verdict is Verdict.SENT
-        return Outcome(delivery.id, DeliveryState(verdict.value), answer.receipt)
-
-    def _later(self, delivery: Delivery, receipt: Receipt) -> Outcome:
-        """Another try, after a wait that grows; or the end of our patience."""
-        now = self.clock()
-        if now - delivery.queued_at >= self.patience.give_up_after:
-            return Outcome(delivery.id, DeliveryState.FAILED, receipt)
-        wait = retry_wait(delivery.attempts, self.patience.first_retry, random.random())  # noqa: S311 - jitter
-        return Outcome(delivery.id, DeliveryState.DEFERRED, receipt, now + wait)
-
-    # --- trouble that is about us, not about a reader --------------------------------------------
-
-    def _refused_by_policy(self, delivery: Delivery, receipt: Receipt) -> Outcome:
-        """A 5.7.x and its like. The reader keeps the place; many in a row pause the run."""
-        self._refusals += 1
-        self._refused_us[delivery.id] += 1
-        alone = self._refused_us[delivery.id]
-        if self._sent_some and alone >= max(self.patience.refusals_in_a_row, self._refusals):
-            self._refusals = 0
-            return Outcome(delivery.id, DeliveryState.FAILED, receipt)  # others get through: it is this one
-        if self._refusals >= self.patience.refusals_in_a_row:
-            self._pause(delivery, str(receipt))
-        return _give_back(delivery, receipt, None if delivery.edition_id else self._soon())
-
-    def _server_trouble(self, delivery: Delivery, error: TransportError) -> Outcome:
-        """The server cannot be used: the edition pauses; other mail waits a little."""
-        if not self.stopping.is_set():
-            self._pause(delivery, str(error))
-        return _give_back(delivery, Receipt(error.code, error.reply), None if delivery.edition_id else self._soon())
-
-    def _soon(self) -> datetime:
-        return self.clock() + self.patience.first_retry / 10
-
-    def _pause(self, delivery: Delivery, words: str) -> None:
-        self._in_trouble = True
-        self._refusals = 0
-        if not delivery.edition_id:
-            log.warning("mail waits: %s", words)
-            return
-        try:
-            with self.store.begin() as tx:
-                paused = editions.move(tx, delivery.edition_id, EditionState.PAUSED, reason=words)
-            if paused:
-                log.error("edition %d is paused: %s", delivery.edition_id, words)
-                text = _PAUSED.format(words=words, id=delivery.edition_id)
-                self.tell_desk(delivery.edition_id, "Sending is paused", text)
-        except StoreUnavailable as error:
-            log.warning("%s; the edition is paused at the next refusal", error)
+                await asyncio.sleep(_IDLE)
 
 
-_UNCERTAIN = (
-    "A sending process ended without a word. Of {number} messages nobody can know whether they arrived; they are "
-    "marked uncertain and are not sent again by themselves.\n\nSee them:        digest edition deliveries --state "
-    "uncertain\nSend them again: digest edition resend --uncertain"
-)
-_PAUSED = (
-    "The mail server will not take our mail, so sending has stopped. No reader is lost: everyone who has not "
-    "had the edition yet is still in the queue.\n\nWhat was said: {words}\n\n"
-    "When it is mended, run: digest edition resume {id}"
-)
+def _is_stale(parcel: Parcel, before: float) -> bool:
+    held = _held(parcel)
+    return held.at < before and not held.lines  # those whose line broke stay, so that their tries are counted
 
 
-def _give_back(delivery: Delivery, receipt: Receipt = NO_RECEIPT, due_at: datetime | None = None) -> Outcome:
-    return Outcome(delivery.id, DeliveryState.QUEUED, receipt, due_at)
-
-
-async def _at_most(waiting: Awaitable[object], seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(waiting, seconds)
+def _held(parcel: Parcel) -> Held:
+    held = parcel.key
+    assert isinstance(held, Held)
+    return held

@@ -8,7 +8,7 @@ from digest.domain.articles import Article, canonical_url
 from digest.domain.deliveries import UNSETTLED, DeliveryState
 from digest.domain.editions import Edition, EditionState
 from digest.errors import NotFound, WrongState
-from digest.store import Store, articles, deliveries, editions
+from digest.store import Store, articles, deliveries, editions, outbox
 
 # --- the desk's decisions ------------------------------------------------------------------------
 
@@ -29,10 +29,14 @@ def pause(store: Store, edition_id: int, reason: str = "paused by the desk") -> 
 
 
 def cancel(store: Store, edition_id: int, now: datetime) -> Edition:
-    """Never send the rest of the edition."""
+    """Never send the rest of the edition. From the first moment on nothing of it is claimed any more."""
     with store.begin() as tx:
         editions.must_move(tx, edition_id, EditionState.CANCELLED, "cancelled", reason="cancelled by the desk")
-        deliveries.cancel_waiting(tx, edition_id, now)
+    cancelled = 1
+    while cancelled:  # in small transactions: a sign-up is not to wait for a million rows
+        with store.begin() as tx:
+            cancelled = outbox.cancel_some(tx, now)
+    with store.read() as tx:
         return editions.required(tx, edition_id)
 
 

@@ -6,7 +6,7 @@ transaction: an edition is being sent to all its readers or to none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from digest.domain.deliveries import Settled
@@ -217,10 +217,10 @@ def listed(store: Store, newsletter: str | None = None) -> list[Edition]:
         return editions.listed(tx, newsletter)
 
 
-def deliveries_of(store: Store, edition_id: int, state: str = "") -> list[Settled]:
-    """Who has the edition and who has not."""
+def deliveries_of(store: Store, edition_id: int, state: str = "") -> Iterator[Settled]:
+    """Who has the edition and who has not, read as a stream: there may be millions."""
     with store.read() as tx:
-        return deliveries.listed(tx, edition_id=edition_id, state=state)
+        yield from deliveries.listed(tx, edition_id=edition_id, state=state)
 
 
 def candidates(store: Store, newsletter: Newsletter, period: Period) -> list[Ranked]:

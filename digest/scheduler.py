@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 
@@ -32,6 +33,8 @@ def create_scheduler(app: App, clock: Clock) -> AsyncIOScheduler:
             scheduler.add_job(publish, cron(schedule), [app, newsletter, clock], id=job)
         # A start is also a moment to act: the hour may have passed while nothing ran.
         scheduler.add_job(publish, args=[app, newsletter, clock], id=f"{newsletter.name} start")
+    daily = IntervalTrigger(hours=24)
+    scheduler.add_job(fold, daily, [app, clock], id="fold", next_run_time=clock() + timedelta(minutes=5))
     return scheduler
 
 
@@ -52,6 +55,12 @@ async def collect(app: App, clock: Clock) -> None:
             log.warning("%s", each.error)
         else:
             log.info("source %s: %d articles, %d new, %d views", each.source, each.found, each.new, each.views)
+
+
+async def fold(app: App, clock: Clock) -> None:
+    """Turn old sent rows into numbers."""
+    if folded := await asyncio.to_thread(app.fold, clock()):
+        log.info("%d sent rows were folded into totals", folded)
 
 
 async def publish(app: App, newsletter: Newsletter, clock: Clock) -> None:

@@ -37,6 +37,8 @@ def sections(model: type[BaseModel] = Config, place: str = "") -> Iterator[tuple
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield place + name, kind
             yield from sections(kind, f"{place}{name}.")
+        elif name == "servers":
+            continue  # [smtp.servers.NAME] takes the keys of [smtp]
         elif name == "newsletters":
             yield "newsletters.weekly", NewsletterSection
             yield from sections(NewsletterSection, "newsletters.weekly.")
@@ -50,7 +52,7 @@ def source_kinds() -> list[type[BaseModel]]:
 
 def keys(model: type[BaseModel]) -> list[str]:
     """The keys of a section that are no sections themselves, as they are typed."""
-    inner = {name.rpartition(".")[2] for name, _ in sections(model)}
+    inner = {name.rpartition(".")[2] for name, _ in sections(model)} | {"servers"}
     return [field.alias or name for name, field in model.model_fields.items() if name not in inner]
 
 

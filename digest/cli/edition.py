@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,13 +15,14 @@ from digest.app import App
 from digest.cli import sending
 from digest.cli.edition_views import edition_json, print_edition, write_preview
 from digest.cli.opening import clock, newsletter_named, opened
-from digest.cli.printing import fail, local, print_json, say, table
+from digest.cli.printing import fail, local, print_json, print_json_list, say, table
 from digest.domain.deliveries import DeliveryState, Verdict, judge
 from digest.domain.editions import Edition
 from digest.errors import UsageError
 from digest.mail.addresses import parse
 from digest.mail.checks import check_message
 
+_SCREENFUL = 1_000  # rows of a table for a person
 app = typer.Typer(help="Editions: draft, show, preview, approve, send, ...", no_args_is_help=True)
 _Json = typer.Option(False, "--json", help="Print JSON.")
 _Edition = typer.Argument("latest", help="Its id, or `latest`.")
@@ -129,22 +131,39 @@ def test(
         _, message = opening.sample(found, address, clock())
         receipt = asyncio.run(opening.send_one(message))
     if judge(receipt, command="DATA") is not Verdict.SENT:
-        fail(f"{opening.server.name} did not take it for {address}: {receipt}")
+        fail(f"{opening.servers[0].address} did not take it for {address}: {receipt}")
         raise typer.Exit(1)
     say(f"Sent to {address}: {receipt}")
 
 
 @app.command()
-def send(edition: str = _Edition, newsletter: str | None = _Newsletter, as_json: bool = _Json) -> None:
+def send(
+    edition: str = _Edition,
+    newsletter: str | None = _Newsletter,
+    processes: int = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections."),
+    as_json: bool = _Json,
+) -> None:
     """Freeze the edition if need be, queue it and deliver until all is settled. Run again after a crash it goes on."""
     with opened() as opening:
         found = publishing.find(opening.store, edition, newsletter)
         chosen = newsletter_named(opening, found.newsletter)
         publishing.release(opening.store, opening.press, chosen, found.id, clock())
-        settled = sending.deliver(opening, found.id, quiet=as_json)
+        settled = sending.deliver(opening, found.id, quiet=as_json, processes=processes)
         if as_json:
             print_json(edition_json(opening.store, settled))
         raise typer.Exit(sending.report(opening, settled, quiet=as_json))
+
+
+@app.command()
+def watch(
+    edition: str = _Edition, as_json: bool = typer.Option(False, "--json", help="A line of JSON a look.")
+) -> None:
+    """Watch an edition go out, whichever process sends it: how many, how fast, how long still."""
+    with opened() as opening:
+        found = publishing.find(opening.store, edition)
+        settled = sending.watch(opening, found.id, as_json=as_json)
+        if not as_json:
+            sending.report(opening, settled, quiet=False)
 
 
 @app.command()
@@ -208,11 +227,15 @@ def deliveries(
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         listed = publishing.deliveries_of(opening.store, found.id, state)
-    if as_json:
-        print_json(listed)
-        return
-    rows = [(each.address, each.state, each.attempts, each.code or "", each.reply) for each in listed]
+        if as_json:
+            print_json_list(listed)
+            return
+        shown = list(islice(listed, _SCREENFUL))
+        more = next(listed, None) is not None
+    rows = [(each.address, each.state, each.attempts, each.code or "", each.reply) for each in shown]
     table(("address", "state", "tries", "code", "the server's words"), rows, right=("tries",))
+    if more:
+        say(f"and more; --state narrows it down, --json has them all (these are the first {_SCREENFUL:,})")
 
 
 def _decide(name: str, act: sending.Act) -> None:

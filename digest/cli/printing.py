@@ -30,7 +30,16 @@ def fail(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """The same for scripts. Times are ISO 8601 in UTC."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=plain))
+
+
+def print_json_list(values: Iterable[Any]) -> None:
+    """A list for scripts, written as it is read: it may be long."""
+    between = "[\n  "
+    for value in values:
+        print(between + json.dumps(value, ensure_ascii=False, default=plain), end="")
+        between = ",\n  "
+    print("[]" if between.startswith("[") else "\n]")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
@@ -52,7 +61,8 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON has no word for, in its plainest form."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, timedelta):

@@ -1,44 +1,53 @@
-"""Delivering in the foreground: a progress bar over the same sender the service uses."""
+"""Delivering in the foreground, and watching: a progress bar over the same sender the service uses."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from datetime import datetime
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
 
-from digest import publishing
+from digest import accounting, publishing
 from digest.app import App
+from digest.cli.crew import members
 from digest.cli.opening import clock
-from digest.cli.printing import console, fail, local, say
+from digest.cli.printing import console, fail, local, plain, say
 from digest.delivering import SenderBusy
-from digest.domain.deliveries import UNSETTLED
+from digest.domain.deliveries import Progress
 from digest.domain.editions import Edition, EditionState
 from digest.store import deliveries
 
 Act = Callable[[App, Edition], Edition]
-_LOOK_EVERY = 0.3  # seconds between looks at the counts
+_LOOK_EVERY = 0.5  # seconds between looks at the counts
+_LOOK_SHARE = 0.05  # of the time, at most: counting a million rows costs something
 
 
-def deliver(app: App, edition_id: int, *, quiet: bool, now: Callable[[], datetime] = clock) -> Edition:
+def deliver(
+    app: App, edition_id: int, *, quiet: bool, processes: int = 1, now: Callable[[], datetime] = clock
+) -> Edition:
     """Send until the edition is settled or paused, or we are told to stop; returns it as it stands then."""
-    asyncio.run(_deliver(app, edition_id, quiet, now))
+    asyncio.run(_deliver(app, edition_id, quiet, processes, now))
     return publishing.get(app.store, edition_id)
 
 
-async def _deliver(app: App, edition_id: int, quiet: bool, now: Callable[[], datetime]) -> None:
+async def _deliver(app: App, edition_id: int, quiet: bool, processes: int, now: Callable[[], datetime]) -> None:
     def is_done() -> bool:
         return publishing.get(app.store, edition_id).state is not EditionState.SENDING
 
-    sender = app.sender(now, patient=False)
+    sender = app.sender(now, patient=False, share=processes)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, sender.stopping.set)
-    watching = asyncio.create_task(_watch(app, edition_id, quiet))
+    watching = asyncio.create_task(_show(app, edition_id, quiet, now))
     try:
-        await sender.run(is_done)
+        async with members(sender, processes):
+            await sender.run(is_done)
     except SenderBusy:
         if not quiet:
             say("Another process is sending from this database; watching it.")
@@ -50,24 +59,50 @@ async def _deliver(app: App, edition_id: int, quiet: bool, now: Callable[[], dat
         await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _watch(app: App, edition_id: int, quiet: bool) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
-        task = progress.add_task("Sending")
-        try:
-            while True:
-                await asyncio.to_thread(_update, app, edition_id, progress, task)
-                await asyncio.sleep(_LOOK_EVERY)
-        finally:
-            _update(app, edition_id, progress, task)
+def watch(app: App, edition_id: int, *, as_json: bool) -> Edition:
+    """Show how far an edition is until it is settled or paused; with `as_json` a line of JSON a look."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_print_lines(app, edition_id) if as_json else _show(app, edition_id, quiet=False, now=clock))
+    return publishing.get(app.store, edition_id)
 
 
-def _update(app: App, edition_id: int, progress: Progress, task: object) -> None:
-    with app.store.read() as tx:
-        counts = deliveries.counts(tx, edition_id)
-    total = sum(counts.values())
-    left = sum(counts[state] for state in UNSETTLED)
-    progress.update(task, total=total, completed=total - left)  # type: ignore[arg-type]
+async def _print_lines(app: App, edition_id: int) -> None:
+    async for progress in looks(app, edition_id, clock):
+        print(json.dumps(asdict(progress), default=plain), flush=True)
+
+
+async def looks(app: App, edition_id: int, now: Callable[[], datetime]) -> AsyncIterator[Progress]:
+    """How far the edition is, again and again until nothing moves any more; the last look is the final state."""
+    while True:
+        began = time.monotonic()
+        progress = await asyncio.to_thread(accounting.progress, app.store, edition_id, now())
+        yield progress
+        if progress.state != EditionState.SENDING:
+            return
+        cost = time.monotonic() - began
+        await asyncio.sleep(max(_LOOK_EVERY, cost / _LOOK_SHARE))
+
+
+async def _show(app: App, edition_id: int, quiet: bool, now: Callable[[], datetime]) -> None:
+    if quiet or not console.is_terminal:
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    with Bar(*columns, console=console) as bar:
+        task = bar.add_task("Sending", pace="")
+        async for progress in looks(app, edition_id, now):
+            pace = _pace(progress, app.newsletters[publishing.get(app.store, edition_id).newsletter].zone)
+            bar.update(task, total=progress.total, completed=progress.settled, pace=pace)
+
+
+def _pace(progress: Progress, zone: object) -> str:
+    if progress.waits_until is not None:
+        return f"the next is due {local(progress.waits_until, zone)}"  # type: ignore[arg-type]
+    if progress.eta is None or not progress.rate:
+        return ""
+    minutes, seconds = divmod(round(progress.eta), 60)
+    hours, minutes = divmod(minutes, 60)
+    left = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
+    return f"{progress.rate:,.0f} a second, {left} left"
 
 
 def _hint(edition: Edition, counts: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ import typer
 import uvicorn
 
 from digest.app import App
+from digest.cli.crew import hold_on, members
 from digest.cli.opening import clock, opened
 from digest.delivering import SenderBusy
 from digest.errors import UsageError
@@ -20,6 +21,7 @@ from digest.web import create_web
 
 PARTS = ("web", "scheduler", "sender")
 _STANDBY = 2.0  # seconds between tries to become the sender
+_Processes = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections.")
 log = logging.getLogger("digest.serve")
 
 
@@ -27,6 +29,7 @@ def serve(
     host: str | None = typer.Option(None, help="Instead of [web] host."),
     port: int | None = typer.Option(None, help="Instead of [web] port."),
     without: list[str] = typer.Option([], help="Leave a part out: web, scheduler or sender; may be repeated."),
+    processes: int = _Processes,
 ) -> None:
     """Run the pages, the schedule and the sender until told to stop."""
     left_out = {part.strip() for word in without for part in word.split(",")}
@@ -37,14 +40,27 @@ def serve(
     with opened() as app:
         web = app.config.web
         listener = _listen(host or web.host, web.port if port is None else port) if "web" in parts else None
-        asyncio.run(_serve(app, parts, listener))
+        asyncio.run(_serve(app, parts, listener, processes))
 
 
-def worker() -> None:
+def worker(processes: int = _Processes, member_of: int = typer.Option(0, hidden=True)) -> None:
     """Only send; with PostgreSQL, on as many machines as you like."""
     _log_to_stderr()
     with opened() as app:
-        asyncio.run(_serve(app, {"sender"}, None))
+        if member_of:
+            asyncio.run(_be_member(app, member_of))
+        else:
+            asyncio.run(_serve(app, {"sender"}, None, processes))
+
+
+async def _be_member(app: App, processes: int) -> None:
+    """Send beside the process that started us, and no longer than it lives."""
+    sender = app.sender(clock, share=processes, is_member=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, sender.stopping.set)
+    holding = asyncio.create_task(hold_on(sender.stopping))
+    await sender.run()
+    holding.cancel()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -58,14 +74,14 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-async def _serve(app: App, parts: set[str], listener: socket.socket | None) -> None:
+async def _serve(app: App, parts: set[str], listener: socket.socket | None, processes: int) -> None:
     """All parts in one loop; the end of any is the end of all."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     tasks: list[asyncio.Task[None]] = []
     if "sender" in parts:
-        tasks.append(asyncio.create_task(_send(app, stopping)))
+        tasks.append(asyncio.create_task(_send(app, stopping, processes)))
     if listener is not None:
         tasks.append(asyncio.create_task(_serve_web(app, listener, stopping)))
     scheduler = create_scheduler(app, clock) if "scheduler" in parts else None
@@ -88,14 +104,15 @@ async def _wait(stopping: asyncio.Event) -> None:
     await stopping.wait()
 
 
-async def _send(app: App, stopping: asyncio.Event) -> None:
+async def _send(app: App, stopping: asyncio.Event, processes: int) -> None:
     """Be the sender; while another process is, stand by and take over when it goes."""
     standing_by = False
     while not stopping.is_set():
-        sender = app.sender(clock)
+        sender = app.sender(clock, share=processes)
         sender.stopping = stopping
         try:
-            await sender.run()
+            async with members(sender, processes):
+                await sender.run()
         except SenderBusy:
             if not standing_by:
                 log.info("another process is sending; standing by to take over")

@@ -106,7 +106,7 @@ def show(address: str, as_json: bool = _Json) -> None:
         found = subscribing.find(opening.store, parse(address))
         with opening.store.read() as tx:
             trail = subscriber_queries.trail(tx, found[0].subscriber_id)
-            mails = deliveries.listed(tx, subscriber_id=found[0].subscriber_id)
+            mails = list(deliveries.listed(tx, subscriber_id=found[0].subscriber_id))
             suppressed = subscriber_queries.suppression(tx, opening.links.address_hash(found[0].address.key))
     if as_json:
         print_json(

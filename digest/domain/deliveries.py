@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-
-from digest.domain.addresses import Address
+from typing import NamedTuple
 
 
 class DeliveryState(StrEnum):
@@ -36,25 +35,31 @@ class Mail(StrEnum):
     NOTICE = "notice"  # to the desk
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A delivery ready to be attempted, with all that its message needs about the reader.
 
-    A notice has no subscription, and only a digest has an edition: those ids are 0 then.
+    A notice has no subscription, and only a digest has an edition: those ids are 0 then. A tuple, as thousands
+    are made a second.
     """
 
     id: int
     mail: Mail
     edition_id: int
-    address: Address
+    address: str  # as it goes into RCPT and To
     queued_at: datetime
     attempts: int  # this one included
     subscription_id: int = 0
     newsletter: str = ""
     language: str = ""
+    name: str = ""
     confirmed: bool = False
     requested_at: datetime | None = None
     notice_id: int = 0
+
+    @property
+    def domain(self) -> str:
+        """What stands behind the @."""
+        return self.address.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +101,15 @@ _CODES_ABOUT_US = frozenset({521, 523, 525, 530, 534, 535, 538})
 
 
 def judge(receipt: Receipt, *, command: str) -> Verdict:
-    """What the answer to `command` (MAIL, RCPT or DATA) says about the reader, or about us."""
-    code, enhanced = receipt.code, receipt.enhanced
+    """What the answer to `command` (MAIL, RCPT, DATA or END) says about the reader, or about us."""
+    code = receipt.code
     if 200 <= code < 300:
         return Verdict.SENT
+    enhanced = receipt.enhanced
+    if command == "ADDRESS":  # our own finding: this server cannot be told such an address
+        return Verdict.FAILED
     if code < 400:
-        return Verdict.UNCERTAIN if command == "DATA" else Verdict.DEFERRED
+        return Verdict.UNCERTAIN if command == "END" else Verdict.DEFERRED
     if code == 421 or (400 <= code < 500) or (code == 552 and command == "RCPT"):
         return Verdict.DEFERRED
     if (
@@ -115,7 +123,19 @@ def judge(receipt: Receipt, *, command: str) -> Verdict:
     return Verdict.FAILED
 
 
-_LONGEST_WAIT = timedelta(hours=2)
+_GREYLISTED = re.compile(r"gr[ea]y-?list", re.I)
+
+
+def asks_for_patience(receipt: Receipt) -> bool:
+    """Whether a 4yz answer is about the whole domain and its load, not about one mailbox or a first acquaintance.
+
+    x.1.z and x.2.z speak about an address and its mailbox (RFC 3463 section 3); greylisting wants each to come again.
+    """
+    enhanced = receipt.enhanced
+    return not enhanced.startswith(("4.1.", "4.2.")) and not _GREYLISTED.search(receipt.text)
+
+
+LONGEST_WAIT = timedelta(hours=2)
 
 
 def retry_wait(attempts: int, first: timedelta, luck: float) -> timedelta:
@@ -123,18 +143,35 @@ def retry_wait(attempts: int, first: timedelta, luck: float) -> timedelta:
 
     `luck` in [0, 1) spreads the tries by an eighth either way, so that a crowd does not come back at once.
     """
-    wait: timedelta = min(first * 2 ** min(max(attempts - 1, 0), 16), max(_LONGEST_WAIT, first))
+    wait: timedelta = min(first * 2 ** min(max(attempts - 1, 0), 16), max(LONGEST_WAIT, first))
     return wait * (0.875 + 0.25 * luck)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one attempt came to, to be recorded: the new state, the server's words, when to try again."""
+class Outcome(NamedTuple):
+    """What one attempt came to, to be recorded: the new state, the server's words, when to try again.
+
+    `server` is named when the message was given back untried: the place it took in that server's hour is free again.
+    """
 
     delivery_id: int
     state: DeliveryState
     receipt: Receipt
     due_at: datetime | None = None
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an edition is. `rate` is messages a second, lately, of all workers; `eta` seconds, None: unknown."""
+
+    edition_id: int
+    state: str
+    total: int
+    settled: int
+    counts: dict[str, int]
+    rate: float
+    eta: float | None
+    waits_until: datetime | None = None  # nothing is due before
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,12 @@ from datetime import datetime
 from digest.domain.deliveries import Delivery, Mail
 from digest.domain.editions import Rendering
 from digest.domain.links import Links
+from digest.mail.clean import clean_header
+from digest.mail.envelope import Parcel
 from digest.mail.render import Rendered
-from digest.mail.wire import Compiled, Heading, Reader
+from digest.mail.wire import Compiled, Heading, Reader, Sign
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message ready for the wire: its envelope and its bytes."""
-
-    sender: str
-    recipient: str
-    content: bytes
+LONGEST_NAME = 60  # characters of a reader's name that a mail says
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +46,27 @@ class Letters:
     frozen: Callable[[int], Sequence[Rendering]]  # the frozen renderings of an edition
     confirmation: Callable[[str, str, bool], Rendered]  # (newsletter, language, confirmed already)
     notice: Callable[[int], Rendered]
+    sign: Sign | None = None
     _compiled: dict[tuple[object, ...], Compiled] = field(default_factory=dict)
 
-    def write(self, delivery: Delivery) -> Message:
-        """The message of a delivery; the same bytes for every attempt at it."""
+    def write(self, delivery: Delivery, key: object = None) -> Parcel:
+        """The message of a delivery; the same for every attempt at it. `key` is the caller's own."""
         compiled = self._find(delivery)
         sender = self._from(delivery.mail)[1]
+        message_id = self.links.message_id(delivery.id, sender.rpartition("@")[2])
         if self.senders.bounce_address and delivery.mail is not Mail.NOTICE:
             sender = self.links.envelope_sender(self.senders.bounce_address, delivery.id)
-        return Message(sender, delivery.address.text, compiled.message(self._reader(delivery)))
+        content = compiled.message(self._reader(delivery, message_id), self.sign)
+        return Parcel(key, sender, delivery.address, content, message_id[1:-1])
 
-    def sample(self, rendering: Rendering, newsletter: str, address: str, now: datetime) -> Message:
+    def sample(self, rendering: Rendering, newsletter: str, address: str, now: datetime) -> Parcel:
         """An edition's message as a reader at `address` would get it; its links name nobody."""
         publication = self.publications[newsletter]
         compiled = Compiled(self._list_heading(publication, rendering), rendering.text, rendering.html, rendering.mark)
         domain = self.senders.digest[1].rpartition("@")[2]
         leave = self.links.unsubscribe(0)
-        reader = Reader(address, self.links.message_id(0, domain), now, {"unsubscribe": leave}, leave)
-        return Message(self.senders.digest[1], address, compiled.message(reader))
+        reader = Reader(address, self.links.message_id(0, domain), now, {"unsubscribe": leave, "name": ""}, leave)
+        return Parcel(None, self.senders.digest[1], address, compiled.message(reader, self.sign))
 
     def _find(self, delivery: Delivery) -> Compiled:
         if delivery.mail is Mail.DIGEST:
@@ -113,19 +111,17 @@ class Letters:
         heading = Heading(sender[0], sender[1], rendered.subject, rendered.language, reply_to=self.senders.reply_to)
         return Compiled(heading, rendered.text, rendered.html, rendered.mark)
 
-    def _reader(self, delivery: Delivery) -> Reader:
-        links: dict[str, str] = {}
-        if delivery.mail is not Mail.NOTICE:
-            links["unsubscribe"] = self.links.unsubscribe(delivery.subscription_id)
-        if delivery.mail is Mail.CONFIRMATION and delivery.requested_at:
-            links["confirm"] = self.links.confirm(delivery.subscription_id, delivery.requested_at)
-        return Reader(
-            address=delivery.address.text,
-            message_id=self.links.message_id(delivery.id, self._from(delivery.mail)[1].rpartition("@")[2]),
-            date=delivery.queued_at,
-            links=links,
-            one_click=links["unsubscribe"] if delivery.mail is Mail.DIGEST else "",
-        )
+    def _reader(self, delivery: Delivery, message_id: str) -> Reader:
+        if delivery.mail is Mail.DIGEST:
+            leave = self.links.unsubscribe(delivery.subscription_id)
+            values = {"unsubscribe": leave, "name": clean_header(delivery.name, LONGEST_NAME) if delivery.name else ""}
+            return Reader(delivery.address, message_id, delivery.queued_at, values, leave)
+        values = {"name": ""}  # nothing anybody typed into a form stands in a confirmation
+        if delivery.mail is Mail.CONFIRMATION:
+            values["unsubscribe"] = self.links.unsubscribe(delivery.subscription_id)
+            if delivery.requested_at:
+                values["confirm"] = self.links.confirm(delivery.subscription_id, delivery.requested_at)
+        return Reader(delivery.address, message_id, delivery.queued_at, values)
 
     def _from(self, mail: Mail) -> tuple[str, str]:
         return self.senders.confirmation if mail is Mail.CONFIRMATION else self.senders.digest

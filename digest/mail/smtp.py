@@ -1,50 +1,67 @@
-"""The transport: aiosmtplib sessions kept open and used for many messages (RFC 5321, 3207, 8314, 4954).
+"""Connecting to a mail server: aiosmtplib greets, encrypts and logs in; our session then takes the line over.
 
-A message goes out as the bytes it was compiled to, with an explicit envelope; aiosmtplib's own handling of
-message objects would write the headers anew and break long ones.
+A message goes out as the bytes it was compiled to, with an explicit envelope; aiosmtplib's own commands would take
+four round trips for it and search each body three times (RFC 5321, 3207, 8314, 4954).
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from functools import lru_cache
 
 import aiosmtplib
 
 from digest.domain.deliveries import Receipt
+from digest.domain.pace import Caps
 from digest.errors import TransportError
+from digest.mail.envelope import Answer, Feed, Limits, Offers, Parcel
+from digest.mail.session import Session
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A mail server and how to speak to it. `security` is starttls, tls or none."""
+    """A mail server and how to speak to it. `security` is starttls, tls or none; `name` is for people and counters."""
 
     host: str
     port: int
     security: str
+    name: str = ""
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     ca_file: str = ""
     local_hostname: str = ""
+    connections: int = 10
+    weight: int = 1  # how much of the mail it gets beside others; 0: only when the others fail
+    per_second: float = 0.0  # over all workers; 0: no limit
+    caps: Caps = field(default_factory=Caps)
+    pipelining: bool = True
+    messages_per_connection: int = 0
     connect_timeout: timedelta = timedelta(seconds=30)
+    greeting_timeout: timedelta = timedelta(minutes=5)
     command_timeout: timedelta = timedelta(minutes=5)
-    data_timeout: timedelta = timedelta(minutes=10)
+    data_timeout: timedelta = timedelta(minutes=2)
+    block_timeout: timedelta = timedelta(minutes=3)
+    end_timeout: timedelta = timedelta(minutes=10)
 
     @property
-    def name(self) -> str:
+    def address(self) -> str:
         """For people."""
         return f"{self.host}:{self.port}"
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The reply that decided a transaction, and the command it answered: MAIL, RCPT or DATA."""
-
-    command: str
-    receipt: Receipt
+    @property
+    def limits(self) -> Limits:
+        """What a session must know."""
+        return Limits(
+            command=self.command_timeout.total_seconds(),
+            data=self.data_timeout.total_seconds(),
+            block=self.block_timeout.total_seconds(),
+            end=self.end_timeout.total_seconds(),
+            messages=self.messages_per_connection,
+        )
 
 
 class ConnectionLost(Exception):
@@ -55,100 +72,106 @@ class ConnectionLost(Exception):
         super().__init__(words)
 
 
-class Session(Protocol):
-    """An open line to a server. One transaction at a time."""
-
-    async def send(self, sender: str, recipient: str, message: bytes) -> Answer:
-        """One transaction. Raises ConnectionLost."""
-        ...
-
-    async def close(self) -> None:
-        """Say good-bye; never raises."""
-        ...
-
-
-class SmtpSession:
-    """A session that aiosmtplib speaks, command by command."""
-
-    def __init__(self, client: aiosmtplib.SMTP, server: Server) -> None:
-        self._client = client
-        self._server = server
-
-    async def send(self, sender: str, recipient: str, message: bytes) -> Answer:
-        """One transaction; a refusal leaves the session ready for the next."""
-        command = "MAIL"
-        patience = self._server.command_timeout.total_seconds()
-        try:
-            await self._client.mail(sender, options=self._mail_options(len(message)), timeout=patience)
-            command = "RCPT"
-            await self._client.rcpt(recipient, timeout=patience)
-            command = "DATA"
-            reply = await self._client.data(message, timeout=self._server.data_timeout.total_seconds())
-        except aiosmtplib.SMTPResponseException as error:
-            await self._reset(error.code)
-            return Answer(command, Receipt(error.code, _one_line(error.message)))
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            # In DATA nobody can tell whether the server had the whole message before the line broke.
-            await _hang_up(self._client)
-            raise ConnectionLost(_words(error), after_data=command == "DATA") from error
-        return Answer(command, Receipt(reply.code, _one_line(reply.message)))
-
-    async def close(self) -> None:
-        """QUIT if the line still stands; what was sent is settled already."""
-        try:
-            if self._client.is_connected:
-                await self._client.quit(timeout=5)
-        except aiosmtplib.SMTPException:
-            await _hang_up(self._client)
-
-    def _mail_options(self, size: int) -> list[str]:
-        return [f"SIZE={size}"] if self._client.supports_extension("size") else []
-
-    async def _reset(self, code: int) -> None:
-        """Ready for the next reader; a server that says 421, or answers no RSET, is left (RFC 5321 section 3.8)."""
-        if not self._client.is_connected:
-            return
-        try:
-            if code == 421:
-                await _hang_up(self._client)
-            else:
-                await self._client.rset(timeout=self._server.command_timeout.total_seconds())
-        except aiosmtplib.SMTPException:
-            await _hang_up(self._client)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether another transaction can be tried on this line."""
-        return self._client.is_connected
-
-
-async def connect(server: Server) -> SmtpSession:
+async def connect(server: Server, feed: Feed, *, lockstep: bool = False) -> Session:
     """Open a session: greeting, EHLO, TLS as the configuration wants it, login. Raises TransportError.
 
-    TLS is never optional: a server that was to speak it and does not gets no message and no password.
+    TLS is never optional: a server that was to speak it and does not gets no message and no password. `lockstep`
+    sends one command at a time whatever the server offers.
     """
     client = aiosmtplib.SMTP(
         hostname=server.host,
-        port=server.port,
-        local_hostname=server.local_hostname or None,
+        local_hostname=server.local_hostname or await asyncio.to_thread(_own_name),
         use_tls=server.security == "tls",
         start_tls=server.security == "starttls",
-        tls_context=_tls_context(server),
-        timeout=server.connect_timeout.total_seconds(),
+        tls_context=None if server.security == "none" else _tls_context(server.ca_file),
+        timeout=server.greeting_timeout.total_seconds(),
     )
     try:
-        await client.connect()
+        await client.connect(sock=await _open_socket(server))
         if server.username:
             await client.login(server.username, server.password)
         else:
             await client.ehlo()
     except aiosmtplib.SMTPResponseException as error:
         await _hang_up(client)
-        raise TransportError(server.name, _one_line(error.message), error.code) from error
+        raise TransportError(server.address, _one_line(error.message), error.code) from error
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         await _hang_up(client)
-        raise TransportError(server.name, _words(error)) from error
-    return SmtpSession(client, server)
+        raise TransportError(server.address, _words(error)) from error
+    return _take_over(client, server, feed, lockstep)
+
+
+async def _open_socket(server: Server) -> socket.socket:
+    """A connected socket, to whichever of the host's addresses answers first in time. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    failure: OSError = OSError(f"{server.host} has no address")
+    for family, kind, number, _, where in await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM):
+        opened = socket.socket(family, kind, number)
+        opened.setblocking(False)
+        try:
+            await asyncio.wait_for(loop.sock_connect(opened, where), server.connect_timeout.total_seconds())
+            return opened
+        except TimeoutError:
+            failure = OSError(f"no connection within {server.connect_timeout.total_seconds():g} seconds")
+            opened.close()
+        except OSError as error:
+            failure = error
+            opened.close()
+        except BaseException:
+            opened.close()
+            raise
+    raise failure
+
+
+def _take_over(client: aiosmtplib.SMTP, server: Server, feed: Feed, lockstep: bool) -> Session:
+    transport = client.transport
+    assert isinstance(transport, asyncio.Transport), "aiosmtplib has connected"
+    offers = Offers(
+        pipelining=client.supports_extension("pipelining"),
+        size=client.supports_extension("size"),
+        dsn=client.supports_extension("dsn"),
+        smtputf8=client.supports_extension("smtputf8"),
+    )
+    session = Session(feed, offers, server.limits, lockstep=lockstep or not server.pipelining)
+    transport.set_protocol(session)
+    session.connection_made(transport)
+    return session
+
+
+async def send_one(server: Server, parcel: Parcel) -> Receipt:
+    """Send a single message over a connection of its own. Raises TransportError, ConnectionLost."""
+    once = _Once(parcel)
+    session = await connect(server, once)
+    await session.ended
+    if once.answer is None:
+        raise ConnectionLost(once.words, after_data=once.after_data)
+    return once.answer.receipt
+
+
+class _Once:
+    """The feed of a single message."""
+
+    def __init__(self, parcel: Parcel) -> None:
+        self.answer: Answer | None = None
+        self.words = ""
+        self.after_data = False
+        self._left: Parcel | None = parcel
+
+    def take(self) -> Parcel | None:
+        parcel, self._left = self._left, None
+        return parcel
+
+    def is_wanted(self, parcel: Parcel) -> bool:
+        return True
+
+    def answered(self, parcel: Parcel, answer: Answer) -> None:
+        self.answer = answer
+
+    def lost(self, parcel: Parcel, words: str, *, after_data: bool) -> None:
+        self.words, self.after_data = words, after_data
+
+    def hungry(self, session: Session) -> None:
+        session.close()
 
 
 async def _hang_up(client: aiosmtplib.SMTP) -> None:
@@ -159,13 +182,21 @@ async def _hang_up(client: aiosmtplib.SMTP) -> None:
     await asyncio.sleep(0)
 
 
-def _tls_context(server: Server) -> ssl.SSLContext | None:
-    if server.security == "none":
-        return None
-    return ssl.create_default_context(cafile=server.ca_file or None)
+@lru_cache(maxsize=1)
+def _own_name() -> str:
+    """Looked up once: it may take the resolver seconds."""
+    return socket.getfqdn()
+
+
+@lru_cache(maxsize=8)
+def _tls_context(ca_file: str) -> ssl.SSLContext:
+    """Read once: the system's authorities take 20 ms to load, and every connection would."""
+    return ssl.create_default_context(cafile=ca_file or None)
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        return error.strerror
     return _one_line(str(error)) or type(error).__name__
 
 

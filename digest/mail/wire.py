@@ -2,26 +2,31 @@
 
 A rendering is cut at its slots into constant pieces that are already quoted-printable with CRLF line ends and
 hold no line that begins with a dot. A reader's message is the pieces with the reader's values between them.
-RFC 5322 (headers), 2045 (quoted-printable), 2047 (encoded words), 8058 (one-click), 2919 (List-Id).
+RFC 5322 (headers), 2045 (quoted-printable), 2047 (encoded words), 8058 (one-click), 2919 (List-Id), 6532 (UTF-8).
 """
 
 from __future__ import annotations
 
 import email.policy
 import re
-import secrets
 from binascii import b2a_qp
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import lru_cache
 from html import escape
+from typing import NamedTuple
 
 from digest.mail.slots import pattern
 
 LINE = 75  # octets of a quoted-printable line before its `=` (RFC 2045 section 6.7: 76 with it)
+Sign = Callable[[bytes, list[bytes]], bytes]  # (header fields, the body in pieces) -> the signature's header fields
+_PLAIN = re.compile(r"[!-<>@-~][!-<>-~]*(?: [!-<>-~]+)*")  # what quoted-printable leaves as it is, on one line
+_HEADER = re.compile(r"[ -~]*")
+_HEADER_UTF8 = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +44,17 @@ class Heading:
     feedback_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """One reader's values. `links` holds the value of each slot by its name; `unsubscribe` goes into the header."""
+class Reader(NamedTuple):
+    """One reader's values. `values` holds each slot's by its name; `one_click` goes into the header."""
 
     address: str
     message_id: str
     date: datetime
-    links: Mapping[str, str]
+    values: Mapping[str, str]
     one_click: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """Where a reader's value goes between two constant pieces."""
 
     name: str
@@ -62,34 +65,48 @@ class Compiled:
     """One rendering in wire bytes; `message` joins it with one reader's values."""
 
     def __init__(self, heading: Heading, text: str, html: str, mark: str) -> None:
-        boundary = f"=_{secrets.token_hex(12)}"
+        boundary = f"=_{mark}_parts"  # the mark is kept with the rendering: every attempt sends the same bytes
         self._head = _shared_headers(heading) + _content_type(boundary)
-        self._is_list = bool(heading.list_id)
-        self._pieces: list[bytes | Slot] = [b"\r\n--" + boundary.encode() + _part_headers("plain")]
-        self._pieces += _cut(text, mark, is_html=False)
-        self._pieces += [b"\r\n--" + boundary.encode() + _part_headers("html")]
-        self._pieces += _cut(html, mark, is_html=True)
-        self._pieces += [b"\r\n--" + boundary.encode() + b"--\r\n"]
+        pieces: list[bytes | Slot] = [b"--" + boundary.encode() + _part_headers("plain")]
+        pieces += _cut(text, mark, is_html=False)
+        pieces += [b"\r\n--" + boundary.encode() + _part_headers("html")]
+        pieces += _cut(html, mark, is_html=True)
+        pieces += [b"\r\n--" + boundary.encode() + b"--\r\n"]
+        self._pieces = _merged(pieces)
 
-    def message(self, reader: Reader) -> bytes:
+    def message(self, reader: Reader, sign: Sign | None = None) -> bytes:
         """The whole message for one reader, CRLF line ends, nothing over 998 octets (RFC 5322 section 2.1.1)."""
+        values = reader.values
         body = [
-            piece if isinstance(piece, bytes) else slot_bytes(reader.links[piece.name], is_html=piece.is_html)
+            piece if type(piece) is bytes else slot_bytes(values[piece[0]], is_html=piece[1])  # type: ignore[index, arg-type]
             for piece in self._pieces
         ]
-        return b"".join([self._own_headers(reader), self._head, b"\r\n", *body])
+        head = _own_headers(reader) + self._head
+        if sign is None:
+            return b"".join((head, b"\r\n", *body))
+        return b"".join((sign(head, body), head, b"\r\n", *body))
 
-    def _own_headers(self, reader: Reader) -> bytes:
-        lines = [
-            f"To: {_one_line(reader.address)}",
-            f"Date: {format_datetime(reader.date)}",
-            f"Message-ID: {_one_line(reader.message_id)}",
-        ]
-        if reader.one_click:
-            # Raw and whole on one line: a folded or encoded URL is a dead one (RFC 2369 section 2).
-            lines.append(f"List-Unsubscribe: <{_one_line(reader.one_click)}>")
-            lines.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click")
-        return ("\r\n".join(lines) + "\r\n").encode("ascii")
+
+def _own_headers(reader: Reader) -> bytes:
+    address, message_id, one_click = reader.address, reader.message_id, reader.one_click
+    if not _HEADER.fullmatch(address):  # an address in other letters: RFC 6532 lets them stand as they are
+        _one_line(address, _HEADER_UTF8)
+    _one_line(message_id)
+    if not one_click:
+        fields = f"To: {address}\r\nDate: {_date(reader.date)}\r\nMessage-ID: {message_id}\r\n"
+    else:
+        # Raw and whole on one line: a folded or encoded URL is a dead one (RFC 2369 section 2).
+        _one_line(one_click)
+        fields = (
+            f"To: {address}\r\nDate: {_date(reader.date)}\r\nMessage-ID: {message_id}\r\n"
+            f"List-Unsubscribe: <{one_click}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        )
+    return fields.encode()
+
+
+@lru_cache(maxsize=64)  # a whole edition was queued at one moment
+def _date(moment: datetime) -> str:
+    return format_datetime(moment)
 
 
 def _shared_headers(heading: Heading) -> bytes:
@@ -140,6 +157,17 @@ def _cut(body: str, mark: str, *, is_html: bool) -> list[bytes | Slot]:
     return pieces
 
 
+def _merged(pieces: list[bytes | Slot]) -> list[bytes | Slot]:
+    """Neighbouring constant pieces made one: fewer to join for each reader."""
+    merged: list[bytes | Slot] = []
+    for piece in pieces:
+        if isinstance(piece, bytes) and merged and isinstance(merged[-1], bytes):
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged
+
+
 def _soft(piece: bytes) -> bytes:
     """The piece with a soft line break at its end."""
     return piece + b"=\r\n"
@@ -147,7 +175,11 @@ def _soft(piece: bytes) -> bytes:
 
 def slot_bytes(value: str, *, is_html: bool) -> bytes:
     """A reader's value in quoted-printable, ending in a soft line break; escaped first where it stands in HTML."""
-    return _soft(encode(escape(value, quote=True) if is_html else value))
+    if is_html:
+        value = escape(value, quote=True)
+    if len(value) <= LINE and _PLAIN.fullmatch(value) and value[0] != "." and not value.startswith("From "):
+        return value.encode("ascii") + b"=\r\n"
+    return _soft(encode(value))
 
 
 def encode(text: str) -> bytes:
@@ -184,8 +216,8 @@ def _safe_start(line: bytes) -> bytes:
     return b"=46" + line[1:] if line.startswith(b"From ") else line
 
 
-def _one_line(value: str) -> str:
-    """A header value that is one ASCII line. Raises ValueError: nothing of a reader may open a new header."""
-    if not value.isascii() or any(c < " " or c == "\x7f" for c in value):
+def _one_line(value: str, allowed: re.Pattern[str] = _HEADER) -> str:
+    """A header value that is one line. Raises ValueError: nothing of a reader may open a new header."""
+    if not allowed.fullmatch(value):
         raise ValueError(f"not a header value: {value!r}")
     return value

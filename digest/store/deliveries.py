@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -10,28 +10,51 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from digest.domain.deliveries import WAITING, DeliveryState, Mail, Settled
-from digest.domain.editions import Edition
+from digest.domain.editions import Edition, EditionState
 from digest.domain.subscribers import SubscriptionState
-from digest.store.schema import deliveries, subscribers, subscriptions, suppressions
+from digest.store.engine import insert
+from digest.store.schema import deliveries, editions, folded, subscribers, subscriptions, suppressions
 
 
 def queue_edition(tx: Connection, edition: Edition, now: datetime) -> tuple[int, int, int]:
     """Queue a delivery to every confirmed reader who is not suppressed: (audience, queued, excluded)."""
-    audience = _confirmed(edition.newsletter)
-    allowed = audience.where(suppressions.c.address_hash.is_(None))
-    rows = allowed.with_only_columns(
-        sa.literal(Mail.DIGEST.value),
-        sa.literal(edition.id),
-        subscriptions.c.id,
-        sa.literal(DeliveryState.QUEUED.value),
-        sa.literal(now, deliveries.c.queued_at.type),
-        sa.literal(now, deliveries.c.due_at.type),
+    rows = (
+        _confirmed(edition.newsletter)
+        .where(suppressions.c.address_hash.is_(None))
+        .with_only_columns(
+            sa.literal(Mail.DIGEST.value),
+            sa.literal(edition.id),
+            subscriptions.c.id,
+            sa.literal(DeliveryState.QUEUED.value),
+            sa.literal(now, deliveries.c.queued_at.type),
+        )
+        .order_by(subscriptions.c.id)  # in the order of the index on subscriptions: twice as fast
     )
-    names = ["mail", "edition_id", "subscription_id", "state", "queued_at", "due_at"]
+    names = ["mail", "edition_id", "subscription_id", "state", "queued_at"]
     statement = sa.insert(deliveries).inline().from_select(names, rows)
+    before = _last_id(tx)
     queued = tx.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+    span = {"first_delivery": before + 1, "last_delivery": _last_id(tx)}
+    tx.execute(sa.update(editions).where(editions.c.id == edition.id).values(span))
     total, excluded = count_audience(tx, edition.newsletter)
     return total, queued, excluded
+
+
+def _last_id(tx: Connection) -> int:
+    """The last id given out. On PostgreSQL one is drawn to learn it; a gap in the numbers harms nobody."""
+    if tx.dialect.name == "sqlite":
+        return int(tx.scalar(sa.text("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deliveries'")))
+    return int(tx.scalar(sa.text("SELECT nextval('deliveries_id_seq')")))
+
+
+def _of(edition_id: int) -> sa.ColumnElement[bool]:
+    """The rows of an edition. They lie side by side, so no index by edition has to be kept."""
+    span = editions.alias("span")
+    first, last = (
+        sa.select(column).where(span.c.id == edition_id).scalar_subquery()
+        for column in (span.c.first_delivery, span.c.last_delivery)
+    )
+    return sa.and_(deliveries.c.id >= first, deliveries.c.id <= last, deliveries.c.edition_id == edition_id)
 
 
 def count_audience(tx: Connection, newsletter: str) -> tuple[int, int]:
@@ -51,9 +74,7 @@ def _confirmed(newsletter: str) -> sa.Select[Any]:
     return (
         sa.select(subscriptions.c.id)
         .select_from(
-            subscriptions.join(subscribers).outerjoin(
-                suppressions, suppressions.c.subscriber_id == subscriptions.c.subscriber_id
-            )
+            subscriptions.outerjoin(suppressions, suppressions.c.subscriber_id == subscriptions.c.subscriber_id)
         )
         .where(subscriptions.c.newsletter == newsletter, subscriptions.c.state == SubscriptionState.CONFIRMED)
     )
@@ -62,20 +83,22 @@ def _confirmed(newsletter: str) -> sa.Select[Any]:
 def queue_confirmation(tx: Connection, subscription_id: int, now: datetime) -> None:
     """Queue the mail that asks a reader to confirm."""
     values = {"mail": Mail.CONFIRMATION, "subscription_id": subscription_id}
-    tx.execute(sa.insert(deliveries).values(**values, state=DeliveryState.QUEUED, queued_at=now, due_at=now))
+    tx.execute(sa.insert(deliveries).values(**values, state=DeliveryState.QUEUED, queued_at=now))
 
 
 def queue_notice(tx: Connection, notice_id: int, address: str, now: datetime) -> None:
     """Queue a notice to one address of the desk."""
     values = {"mail": Mail.NOTICE, "notice_id": notice_id, "address": address}
-    tx.execute(sa.insert(deliveries).values(**values, state=DeliveryState.QUEUED, queued_at=now, due_at=now))
+    tx.execute(sa.insert(deliveries).values(**values, state=DeliveryState.QUEUED, queued_at=now))
 
 
 def asked_at(tx: Connection, variant_key: str, since: datetime) -> list[datetime]:
     """When confirmations were queued to a mailbox, in any spelling of its address."""
     query = (
         sa.select(deliveries.c.queued_at)
-        .select_from(deliveries.join(subscriptions).join(subscribers))
+        .select_from(
+            deliveries.join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id).join(subscribers)
+        )
         .where(
             subscribers.c.variant_key == variant_key,
             deliveries.c.mail == Mail.CONFIRMATION,
@@ -85,19 +108,11 @@ def asked_at(tx: Connection, variant_key: str, since: datetime) -> list[datetime
     return list(tx.scalars(query))
 
 
-def cancel_waiting(tx: Connection, edition_id: int, now: datetime) -> int:
-    """Cancel what has not been sent yet. Returns how many."""
-    statement = (
-        sa.update(deliveries)
-        .where(deliveries.c.edition_id == edition_id, deliveries.c.state.in_(WAITING))
-        .values(state=DeliveryState.CANCELLED, settled_at=now)
-    )
-    return tx.execute(statement).rowcount
-
-
 def due_now(tx: Connection, edition_id: int, now: datetime) -> None:
     """Let deferred deliveries of an edition be tried at once: the desk has resumed it."""
-    statement = sa.update(deliveries).where(deliveries.c.edition_id == edition_id, deliveries.c.state.in_(WAITING))
+    statement = sa.update(deliveries).where(
+        deliveries.c.edition_id == edition_id, deliveries.c.state.in_(WAITING), deliveries.c.due_at > now
+    )
     tx.execute(statement.values(due_at=now))
 
 
@@ -105,13 +120,13 @@ def queue_again(
     tx: Connection, edition_id: int, states: Collection[DeliveryState], now: datetime, address_key: str = ""
 ) -> int:
     """Queue settled deliveries once more, with the same Message-ID. Returns how many."""
-    statement = sa.update(deliveries).where(deliveries.c.edition_id == edition_id, deliveries.c.state.in_(states))
+    statement = sa.update(deliveries).where(_of(edition_id), deliveries.c.state.in_(states))
     if address_key:
         of_reader = sa.select(subscriptions.c.id).join(subscribers).where(subscribers.c.address_key == address_key)
         statement = statement.where(deliveries.c.subscription_id.in_(of_reader))
     values = {
         "state": DeliveryState.QUEUED,
-        "due_at": now,
+        "due_at": now,  # not empty: claims have passed by those without a time
         "queued_at": now,
         "attempts": 0,
         "settled_at": None,
@@ -120,23 +135,55 @@ def queue_again(
 
 
 def counts(tx: Connection, edition_id: int) -> dict[str, int]:
-    """How many deliveries of an edition are in each state; every state is named."""
-    query = (
-        sa.select(deliveries.c.state, sa.func.count())
-        .where(deliveries.c.edition_id == edition_id)
-        .group_by(deliveries.c.state)
-    )
+    """How many deliveries of an edition are in each state; every state is named. It reads all rows of the edition."""
+    query = sa.select(deliveries.c.state, sa.func.count()).where(_of(edition_id)).group_by(deliveries.c.state)
     found: dict[str, int] = dict(iter(tx.execute(query)))  # pairs
+    old = tx.scalar(sa.select(folded.c.deliveries).where(folded.c.edition_id == edition_id)) or 0
+    found[DeliveryState.SENT] = found.get(DeliveryState.SENT, 0) + old
     return {state.value: found.get(state.value, 0) for state in DeliveryState}
 
 
-def next_due(tx: Connection, edition_id: int) -> datetime | None:
-    """When the next waiting delivery of an edition is due, or None when none waits."""
-    query = sa.select(sa.func.min(deliveries.c.due_at)).where(
-        deliveries.c.edition_id == edition_id, deliveries.c.state.in_(WAITING)
+def fold(tx: Connection, before: datetime, at_most: int = 5_000) -> int:
+    """Turn a batch of sent rows settled before that moment into a number; returns how many, so call it until 0."""
+    finished = sa.select(editions.c.id).where(
+        editions.c.state.in_([EditionState.SENT, EditionState.CANCELLED]), editions.c.sent_at < before
     )
-    moment: datetime | None = tx.scalar(query)
+    for edition_id in tx.scalars(finished).all():
+        sent = sa.and_(_of(edition_id), deliveries.c.state == DeliveryState.SENT, deliveries.c.settled_at < before)
+        some = sa.select(deliveries.c.id).where(sent).order_by(deliveries.c.id).limit(at_most)
+        number = tx.execute(sa.delete(deliveries).where(deliveries.c.id.in_(some))).rowcount
+        if number:
+            statement = insert(tx, folded).values(edition_id=edition_id, deliveries=number)
+            grown = {"deliveries": folded.c.deliveries + number}
+            tx.execute(statement.on_conflict_do_update(index_elements=["edition_id"], set_=grown))
+            return number
+    return 0
+
+
+def next_due(tx: Connection, edition_id: int) -> datetime | None:
+    """When the next waiting delivery of an edition is due, or None when one is due at once or none waits."""
+    here = deliveries.c.edition_id == edition_id
+    fresh = sa.select(deliveries.c.id).where(here, deliveries.c.state == "queued", deliveries.c.due_at.is_(None))
+    if tx.execute(fresh.limit(1)).first():
+        return None
+    later = sa.select(sa.func.min(deliveries.c.due_at)).where(
+        here, deliveries.c.state.in_(WAITING), deliveries.c.due_at.is_not(None)
+    )
+    moment: datetime | None = tx.scalar(later)
     return moment
+
+
+def hard_refusals(tx: Connection, edition_id: int) -> Iterator[tuple[int, str, str]]:
+    """(subscriber id, address key, the server's words) of readers whose mailbox does not exist, as the server said."""
+    query = (
+        sa.select(subscribers.c.id, subscribers.c.address_key, deliveries.c.code, deliveries.c.reply)
+        .select_from(
+            deliveries.join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id).join(subscribers)
+        )
+        .where(_of(edition_id), deliveries.c.state == DeliveryState.REFUSED)
+    )
+    for row in tx.execute(query, execution_options={"yield_per": 1000}):
+        yield row.id, row.address_key, f"{row.code} {row.reply}"
 
 
 def listed(
@@ -145,23 +192,22 @@ def listed(
     edition_id: int | None = None,
     state: str = "",
     subscriber_id: int | None = None,
-    limit: int = 100_000,
-) -> list[Settled]:
-    """Deliveries for the desk to look at, oldest first."""
+) -> Iterator[Settled]:
+    """Deliveries for the desk to look at, oldest first, read as a stream: there may be millions."""
+    readers = subscriptions.join(subscribers)
     query = (
         sa.select(deliveries, subscribers.c.address.label("reader"))
-        .select_from(deliveries.outerjoin(subscriptions).outerjoin(subscribers))
+        .select_from(deliveries.outerjoin(readers, subscriptions.c.id == deliveries.c.subscription_id))
         .order_by(deliveries.c.id)
-        .limit(limit)
     )
     if edition_id is not None:
-        query = query.where(deliveries.c.edition_id == edition_id)
+        query = query.where(_of(edition_id))
     if state:
         query = query.where(deliveries.c.state == state)
     if subscriber_id is not None:
         query = query.where(subscriptions.c.subscriber_id == subscriber_id)
-    return [
-        Settled(
+    for row in tx.execute(query, execution_options={"yield_per": 1000}):
+        yield Settled(
             id=row.id,
             address=row.reader or row.address or "",
             mail=Mail(row.mail),
@@ -172,8 +218,6 @@ def listed(
             reply=row.reply,
             settled_at=row.settled_at,
         )
-        for row in tx.execute(query)
-    ]
 
 
 def subscription_of(tx: Connection, delivery_id: int) -> int | None:

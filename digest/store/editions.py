@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -107,6 +107,13 @@ def must_move(tx: Connection, edition_id: int, to: EditionState, wish: str, hint
     """Change the state. Raises NotFound, or WrongState that says why it cannot be `wish`."""
     if not move(tx, edition_id, to, **values):
         raise WrongState("edition", edition_id, required(tx, edition_id).state, wish, hint)
+
+
+def reopen(tx: Connection, edition_ids: Collection[int]) -> None:
+    """Of these, those that count as sent are being sent again."""
+    if edition_ids:
+        settled = sa.and_(editions.c.id.in_(edition_ids), editions.c.state == EditionState.SENT)
+        tx.execute(sa.update(editions).where(settled).values(state=EditionState.SENDING))
 
 
 def update(tx: Connection, edition_id: int, **values: Any) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -17,12 +18,29 @@ from digest.errors import StoreConflict, StoreUnavailable
 T = TypeVar("T")
 _SENDER_LOCKS = 0x446967  # the advisory locks' class in PostgreSQL: "Dig"
 _BUSY_SECONDS = 30
+# A sender's statements are few and prepared once. Right after a million rows were queued PostgreSQL knows nothing of
+# them yet, and a plan made then, or one made for any LIMIT, may read whole tables; these leave it only the indexes.
+_SENDER_PLANS = " ".join(
+    f"-c {name}"
+    for name in (
+        "plan_cache_mode=force_generic_plan",
+        "max_parallel_workers_per_gather=0",
+        "enable_seqscan=off",
+        "enable_bitmapscan=off",
+        "enable_hashjoin=off",
+        "enable_mergejoin=off",
+        "jit=off",
+    )
+)
 
 
 class Store:
-    """The database. `begin` opens a transaction that writes, `read` one that only looks."""
+    """The database. `begin` opens a transaction that writes, `read` one that only looks.
 
-    def __init__(self, url: str) -> None:
+    `for_sending` tunes it for a sender's small, frequent transactions (see `_SENDER_PLANS`).
+    """
+
+    def __init__(self, url: str, *, for_sending: bool = False) -> None:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
@@ -34,7 +52,12 @@ class Store:
             sa.event.listen(self.engine, "connect", _tune_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = sa.create_engine(self.url, pool_pre_ping=True, hide_parameters=True)
+            self.engine = sa.create_engine(
+                self.url,
+                pool_pre_ping=not for_sending,  # a look before each transaction would double their number
+                hide_parameters=True,
+                connect_args={"options": _SENDER_PLANS} if for_sending else {},
+            )
         self._writing = self.engine.execution_options(digest_writes=True)
         repeatable = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._frozen_view = self._writing.execution_options(**repeatable)
@@ -51,6 +74,8 @@ class Store:
             with engine.begin() as tx:
                 yield tx
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            if _is_our_mistake(error):
+                raise
             kind = StoreConflict if getattr(error.orig, "sqlstate", "") == "40001" else StoreUnavailable
             raise kind(_words(error)) from error
 
@@ -61,19 +86,39 @@ class Store:
             with self.engine.connect() as tx:
                 yield tx
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            if _is_our_mistake(error):
+                raise
             raise StoreUnavailable(_words(error)) from error
 
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
 
-    def lock_sender(self, worker_id: int) -> SenderLock | None:
-        """Claim the right to send as `worker_id` for as long as this process lives, or None when it is taken.
+    def sibling(self) -> Store:
+        """The same database, tuned for a sender."""
+        return Store(self.url.render_as_string(hide_password=False), for_sending=True)
 
-        SQLite has one sender at a time: the lock is one file's. PostgreSQL has any number: a lock a worker.
-        Both locks are the operating system's or the server's: they end with the process, however it ends.
+    def lock_sending(self) -> SenderLock | None:
+        """With SQLite one installation sends at a time: its lock, or None when another holds it."""
+        return _lock_file(f"{self.url.database}.sender")
+
+    def lock_sender(self, worker_id: int) -> SenderLock | None:
+        """Claim to be the worker `worker_id` for as long as this process lives, or None when another is.
+
+        The lock is the operating system's or PostgreSQL's: it ends with the process, however it ends.
         """
-        return _lock_file(f"{self.url.database}.sender") if self.is_sqlite else self._lock_advisory(worker_id)
+        return _lock_file(self._lock_path(worker_id)) if self.is_sqlite else self._lock_advisory(worker_id)
+
+    def is_sender_gone(self, worker_id: int) -> bool:
+        """Whether the process that was that worker has ended: its lock is free."""
+        lock = self.lock_sender(worker_id)
+        if lock is None:
+            return False
+        lock.release()
+        return True
+
+    def _lock_path(self, worker_id: int) -> str:
+        return f"{self.url.database}.sender-{worker_id}"
 
     def _lock_advisory(self, worker_id: int) -> SenderLock | None:
         connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
@@ -91,8 +136,11 @@ class Store:
 class SenderLock:
     """Held while a worker sends; `release` it when done."""
 
-    def __init__(self, *, fd: int = -1, connection: Connection | None = None, worker_id: int = 0) -> None:
+    def __init__(
+        self, *, fd: int = -1, path: str = "", connection: Connection | None = None, worker_id: int = 0
+    ) -> None:
         self._fd = fd
+        self._path = path
         self._connection = connection
         self._worker_id = worker_id
 
@@ -109,6 +157,9 @@ class SenderLock:
     def release(self) -> None:
         """Let another take it."""
         if self._connection is None:
+            with suppress(OSError):
+                if self._path.rpartition("-")[2].isdecimal():  # a worker's own: its number never comes again
+                    Path(self._path).unlink()
             os.close(self._fd)
             return
         try:
@@ -135,6 +186,11 @@ def chunks(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:
         yield batch
 
 
+def _is_our_mistake(error: sa.exc.DBAPIError) -> bool:
+    """SQLite calls a statement it cannot read an operational error too; trying it again would help nobody."""
+    return getattr(error.orig, "sqlite_errorcode", None) == 1  # SQLITE_ERROR
+
+
 def _words(error: sa.exc.DBAPIError) -> str:
     return " ".join(str(error.orig).split())[:300]
 
@@ -146,7 +202,7 @@ def _lock_file(path: str) -> SenderLock | None:
     except OSError:
         os.close(fd)
         return None
-    return SenderLock(fd=fd)
+    return SenderLock(fd=fd, path=path)
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:

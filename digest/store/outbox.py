@@ -1,4 +1,4 @@
-"""The outbox as the sender sees it: what to send next, and what became of it.
+"""What became of claimed deliveries, and of those whose worker died.
 
 A row is `sending` in the database before its message may go on the wire, and `sent` only after the server's 250.
 """
@@ -6,113 +6,20 @@ A row is `sending` in the database before its message may go on the wire, and `s
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from digest.domain.addresses import Address
-from digest.domain.deliveries import UNSETTLED, WAITING, Delivery, DeliveryState, Mail, Outcome
+from digest.domain.deliveries import LONGEST_WAIT, UNSETTLED, WAITING, DeliveryState, Outcome
 from digest.domain.editions import EditionState
-from digest.domain.subscribers import SubscriptionState
 from digest.store import workers
 from digest.store.engine import Store
-from digest.store.schema import deliveries, editions, subscribers, subscriptions, suppressions
+from digest.store.schema import deliveries, editions
 
 LONGEST_REPLY = 500  # characters of a server's words that are kept
-SILENT_FOR = timedelta(seconds=60)  # a worker on a machine that vanished is given up after this
-
-
-def claim(tx: Connection, worker_id: int, now: datetime, limit: int) -> list[Delivery]:
-    """Mark up to `limit` due deliveries as `sending` and return them; those that may no longer go are skipped.
-
-    The reader's standing is read here, at the last moment. What belongs to no edition goes first.
-    """
-    claimed: list[Delivery] = []
-    for edition_id in [None, *_editions_sending(tx)]:
-        while len(claimed) < limit and (rows := _due(tx, edition_id, now, limit - len(claimed))):
-            going, barred = _sort_out(rows)
-            _skip(tx, barred, now)
-            _mark_sending(tx, [row.id for row in going], worker_id)
-            claimed += [_to_delivery(row) for row in going]
-    return claimed
-
-
-def _editions_sending(tx: Connection) -> list[int]:
-    query = (
-        sa.select(editions.c.id)
-        .where(editions.c.state == EditionState.SENDING)
-        .order_by(editions.c.send_at, editions.c.id)
-    )
-    return list(tx.scalars(query))
-
-
-def _due(tx: Connection, edition_id: int | None, now: datetime, limit: int) -> Sequence[Any]:
-    query = (
-        sa.select(
-            deliveries,
-            subscriptions.c.newsletter,
-            subscriptions.c.language,
-            subscriptions.c.requested_at,
-            subscriptions.c.state.label("subscription_state"),
-            subscribers.c.address.label("reader"),
-            suppressions.c.address_hash,
-        )
-        .select_from(
-            deliveries.outerjoin(subscriptions)
-            .outerjoin(subscribers)
-            .outerjoin(suppressions, suppressions.c.subscriber_id == subscriptions.c.subscriber_id)
-        )
-        .where(deliveries.c.edition_id == edition_id, deliveries.c.state.in_(WAITING), deliveries.c.due_at <= now)
-        .order_by(deliveries.c.due_at, deliveries.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=deliveries)
-    )
-    return tx.execute(query).all()
-
-
-def _sort_out(rows: Sequence[Row[Any]]) -> tuple[list[Row[Any]], list[tuple[int, str]]]:
-    going: list[Row[Any]] = []
-    barred: list[tuple[int, str]] = []
-    for row in rows:
-        reason = _why_not(row)
-        if reason:
-            barred.append((row.id, reason))
-        else:
-            going.append(row)
-    return going, barred
-
-
-def _why_not(row: Row[Any]) -> str:
-    if row.mail == Mail.NOTICE:
-        return ""
-    if row.reader is None:
-        return "the subscriber was forgotten"
-    if row.address_hash is not None:
-        return "the address is suppressed"
-    if row.subscription_state == SubscriptionState.UNSUBSCRIBED:
-        return "unsubscribed before it was sent"
-    if row.mail == Mail.DIGEST and row.subscription_state != SubscriptionState.CONFIRMED:
-        return "no longer confirmed"
-    return ""
-
-
-def _skip(tx: Connection, barred: Sequence[tuple[int, str]], now: datetime) -> None:
-    for delivery_id, reason in barred:
-        values = {"state": DeliveryState.SKIPPED, "reply": reason, "settled_at": now}
-        tx.execute(sa.update(deliveries).where(deliveries.c.id == delivery_id).values(values))
-
-
-def _mark_sending(tx: Connection, ids: Sequence[int], worker_id: int) -> None:
-    if not ids:
-        return
-    statement = (
-        sa.update(deliveries)
-        .where(deliveries.c.id.in_(ids))
-        .values(state=DeliveryState.SENDING, worker_id=worker_id, attempts=deliveries.c.attempts + 1)
-    )
-    assert tx.execute(statement).rowcount == len(ids), "a claimed delivery changed under its lock"
+_BATCH = 5_000  # rows a housekeeping transaction changes: short enough for a confirmation to wait for
 
 
 def settle(tx: Connection, worker_id: int, outcomes: Sequence[Outcome], now: datetime) -> None:
@@ -122,42 +29,51 @@ def settle(tx: Connection, worker_id: int, outcomes: Sequence[Outcome], now: dat
     """
     if not outcomes:
         return
-    statement = (
-        sa.update(deliveries)
-        .where(
-            deliveries.c.id == sa.bindparam("delivery_id"),
-            deliveries.c.worker_id == worker_id,
-            sa.or_(deliveries.c.state == DeliveryState.SENDING, deliveries.c.state == DeliveryState.UNCERTAIN),
-        )
-        .values(
-            state=sa.bindparam("new_state"),
-            due_at=sa.func.coalesce(sa.bindparam("new_due", type_=deliveries.c.due_at.type), deliveries.c.due_at),
-            attempts=deliveries.c.attempts - sa.bindparam("untried"),
-            settled_at=sa.bindparam("settled"),
-            code=sa.bindparam("new_code"),
-            reply=sa.bindparam("new_reply"),
-        )
-    )
-    tx.execute(statement, [_outcome_values(each, now) for each in outcomes])
+    at = int(now.timestamp())
+    rows = [_values(each, at) for each in outcomes]
+    if tx.dialect.name == "sqlite":
+        tx.exec_driver_sql(_SETTLE_SQLITE, [(*row[1:], row[0], worker_id) for row in rows])
+    else:
+        columns = ("ids", "states", "dues", "untried", "settled", "codes", "replies")
+        arrays: dict[str, Any] = {
+            name: list(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)
+        }
+        tx.exec_driver_sql(_SETTLE_POSTGRESQL, {**arrays, "worker": worker_id})
 
 
-def _outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
-    return {
-        "delivery_id": outcome.delivery_id,
-        "new_state": outcome.state,
-        "new_due": outcome.due_at,
-        "untried": 1 if outcome.state is DeliveryState.QUEUED else 0,  # given back: it was not tried
-        "settled": None if outcome.state in UNSETTLED else now,
-        "new_code": outcome.receipt.code,
-        "new_reply": outcome.receipt.text[:LONGEST_REPLY],
-    }
+def _values(outcome: Outcome, at: int) -> tuple[int, str, int | None, int, int | None, int, str]:
+    """(id, state, due, untried, settled, code, reply), as the statements take them."""
+    state = outcome.state
+    unsettled = state in UNSETTLED
+    # What is given back is due at once. It gets a time all the same: claims have passed the fresh ones by.
+    due = (int(outcome.due_at.timestamp()) if outcome.due_at else at) if unsettled else None
+    untried = 1 if state is DeliveryState.QUEUED else 0
+    receipt = outcome.receipt
+    reply = receipt.text[:LONGEST_REPLY].replace("\0", "")
+    return outcome.delivery_id, state.value, due, untried, None if unsettled else at, receipt.code, reply
+
+
+_SETTLE_SQLITE = """
+    UPDATE deliveries
+    SET state = ?, due_at = ?, attempts = attempts - ?, settled_at = ?, code = ?, reply = ?
+    WHERE id = ? AND worker_id = ? AND state IN ('sending', 'uncertain')
+"""
+_SETTLE_POSTGRESQL = """
+    UPDATE deliveries AS d
+    SET state = v.state, due_at = v.due, attempts = d.attempts - v.untried, settled_at = v.settled,
+        code = v.code, reply = v.reply
+    FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(dues)s::bigint[], %(untried)s::smallint[],
+                %(settled)s::bigint[], %(codes)s::smallint[], %(replies)s::text[])
+         AS v(id, state, due, untried, settled, code, reply)
+    WHERE d.id = v.id AND d.worker_id = %(worker)s AND d.state IN ('sending', 'uncertain')
+"""
 
 
 def make_uncertain(tx: Connection, worker_ids: Collection[int], now: datetime) -> int:
     """What dead workers had on the wire: nobody can know whether it arrived. Returns how many."""
     statement = (
         sa.update(deliveries)
-        .where(deliveries.c.state == DeliveryState.SENDING, deliveries.c.worker_id.in_(worker_ids))
+        .where(deliveries.c.state == "sending", deliveries.c.worker_id.in_(worker_ids))
         .values(
             state=DeliveryState.UNCERTAIN,
             settled_at=now,
@@ -167,32 +83,42 @@ def make_uncertain(tx: Connection, worker_ids: Collection[int], now: datetime) -
     return tx.execute(statement).rowcount
 
 
-def release_unknown(tx: Connection, worker_id: int, held: Collection[int]) -> int:
+def release_unknown(tx: Connection, worker_id: int, held: Collection[int], now: datetime) -> int:
     """Give back what was claimed in a transaction whose end this worker never heard of: it never went out."""
     statement = (
         sa.update(deliveries)
         .where(
-            deliveries.c.state == DeliveryState.SENDING,
+            deliveries.c.state == "sending",
             deliveries.c.worker_id == worker_id,
             deliveries.c.id.not_in(held),
         )
-        .values(state=DeliveryState.QUEUED, attempts=deliveries.c.attempts - 1)
+        .values(state=DeliveryState.QUEUED, attempts=deliveries.c.attempts - 1, due_at=now)
     )
     return tx.execute(statement).rowcount
 
 
-def settled_editions(tx: Connection) -> list[int]:
-    """Editions being sent of which nothing is left to send."""
-    left = sa.select(deliveries.c.id).where(deliveries.c.edition_id == editions.c.id, deliveries.c.state.in_(UNSETTLED))
-    query = sa.select(editions.c.id).where(editions.c.state == EditionState.SENDING, ~sa.exists(left))
-    return list(tx.scalars(query))
+def is_settled(tx: Connection, edition_id: int) -> bool:
+    """Whether nothing of an edition is left to send, by any worker."""
+    here = deliveries.c.edition_id == edition_id
+    lefts = (_FRESH, _LATER, sa.text("deliveries.state = 'sending'"))
+    return not any(tx.scalar(sa.select(sa.exists().where(here, left))) for left in lefts)
 
 
-def bury_the_dead(store: Store, own_id: int, now: datetime) -> int:
-    """Make uncertain what workers that died had on the wire. Returns how many deliveries that were."""
+# In the words of the partial indexes.
+_FRESH = sa.text("deliveries.state = 'queued' AND deliveries.due_at IS NULL")
+_LATER = sa.text("deliveries.state IN ('queued', 'deferred') AND deliveries.due_at IS NOT NULL")
+
+
+def bury_the_dead(store: Store, own_id: int, silent: Collection[int], now: datetime) -> int:
+    """Make uncertain what workers that died had on the wire. Returns how many deliveries that were.
+
+    A worker is dead when its lock is free, or when it is `silent`: its machine may have vanished with the lock.
+    """
     with store.read() as tx:
-        others = [each for each in workers.not_stopped(tx) if each.id != own_id]
-    dead = [each.id for each in others if now - each.heartbeat_at > SILENT_FOR or _is_dead(store, each.id)]
+        # One that was declared dead too early may have gone on, claimed more, and died in earnest.
+        sending = sa.select(deliveries.c.worker_id).where(sa.text("deliveries.state = 'sending'")).distinct()
+        others = {each.id for each in workers.not_stopped(tx)} | set(tx.scalars(sending))
+    dead = [each for each in sorted(others - {own_id}) if each in silent or store.is_sender_gone(each)]
     if not dead:
         return 0
     with store.begin() as tx:
@@ -202,30 +128,30 @@ def bury_the_dead(store: Store, own_id: int, now: datetime) -> int:
     return unknown
 
 
-def _is_dead(store: Store, worker_id: int) -> bool:
-    """Whether a worker's lock is free. With SQLite we hold the only one, so every other is dead."""
-    if store.is_sqlite:
-        return True
-    lock = store.lock_sender(worker_id)
-    if lock is None:
-        return False
-    lock.release()
-    return True
+# --- housekeeping ---------------------------------------------------------------------------------
 
 
-def _to_delivery(row: Row[Any]) -> Delivery:
-    local, _, domain = (row.reader or row.address).rpartition("@")
-    return Delivery(
-        id=row.id,
-        mail=Mail(row.mail),
-        edition_id=row.edition_id or 0,
-        address=Address(local, domain),
-        queued_at=row.queued_at,
-        attempts=row.attempts + 1,
-        subscription_id=row.subscription_id or 0,
-        newsletter=row.newsletter or "",
-        language=row.language or "",
-        confirmed=row.subscription_state == SubscriptionState.CONFIRMED,
-        requested_at=row.requested_at,
-        notice_id=row.notice_id or 0,
+def cancel_some(tx: Connection, now: datetime) -> int:
+    """Cancel a batch of what waits in cancelled editions; returns how many, so call it until that is 0."""
+    cancelled = sa.select(editions.c.id).where(editions.c.state == EditionState.CANCELLED)
+    total = 0
+    for edition_id in tx.scalars(cancelled).all():
+        here = deliveries.c.edition_id == edition_id
+        for waits in (_FRESH, _LATER):
+            some = sa.select(deliveries.c.id).where(here, waits).order_by(deliveries.c.id).limit(_BATCH - total)
+            statement = sa.update(deliveries).where(deliveries.c.id.in_(some), deliveries.c.state.in_(WAITING))
+            values = {"state": DeliveryState.CANCELLED, "settled_at": now, "due_at": None}
+            total += tx.execute(statement.values(values)).rowcount
+    return total
+
+
+def mend_due_times(tx: Connection, now: datetime) -> int:
+    """Let go what is deferred for longer than anything ever is: the clock was ahead when it was put off."""
+    sending = sa.select(editions.c.id).where(editions.c.state == EditionState.SENDING)
+    statement = sa.update(deliveries).where(
+        sa.or_(deliveries.c.edition_id.in_(sending), deliveries.c.edition_id.is_(None)),
+        _LATER,
+        deliveries.c.due_at > now + 2 * LONGEST_WAIT,
+        deliveries.c.state == "deferred",
     )
+    return tx.execute(statement.values(due_at=now)).rowcount

@@ -63,6 +63,11 @@ BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers row
 Json = sa.JSON().with_variant(JSONB(), "postgresql")
 
 
+def _partial(name: str, *columns: str, where: str) -> sa.Index:
+    """An index of the rows that match `where` only, on both databases."""
+    return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
 NUMBERED: dict[str, Any] = {"sqlite_autoincrement": True}  # an id is never given out twice: links name rows for ever
 
 
@@ -215,6 +220,8 @@ editions = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("audience", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("excluded", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("first_delivery", BigId),  # its deliveries lie between these two
+    sa.Column("last_delivery", BigId),
     sa.UniqueConstraint("newsletter", "period_end"),
     **NUMBERED,
 )
@@ -257,41 +264,45 @@ renderings = sa.Table(
 )
 
 # The one outbox. An edition's deliveries and confirmations go to a subscription, notices to the desk's `address`.
+# Rows of an edition are queued in one go, so they lie side by side: `editions` keeps the first and the last id.
+# No foreign keys: the statement that queues a million rows reads them from the very tables they would point at.
+# And each index is paid for at every change of state: there are those a claim, a death and a history need.
 deliveries = sa.Table(
     "deliveries",
     metadata,
     sa.Column("id", BigId, primary_key=True),
     sa.Column("mail", sa.Text, nullable=False),
-    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id")),
-    sa.Column("subscription_id", BigId, sa.ForeignKey("subscriptions.id")),
+    sa.Column("edition_id", BigId),
+    sa.Column("subscription_id", BigId),
     sa.Column("address", sa.Text),  # of a notice to the desk; readers' addresses stay with the readers
-    sa.Column("notice_id", BigId, sa.ForeignKey("notices.id")),
+    sa.Column("notice_id", BigId),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("queued_at", UtcDateTime, nullable=False),
-    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("queued_at", EpochSeconds, nullable=False),
+    sa.Column("due_at", EpochSeconds),  # empty: at once, whatever the clock says
     sa.Column("attempts", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("worker_id", BigId),
-    sa.Column("settled_at", UtcDateTime),
+    sa.Column("settled_at", EpochSeconds),
     sa.Column("code", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("reply", sa.Text, nullable=False, server_default=""),
-    sa.UniqueConstraint("edition_id", "subscription_id"),
-    sa.Index("ix_deliveries_edition_id_state", "edition_id", "state"),
-    sa.Index("ix_deliveries_subscription_id", "subscription_id"),
-    sa.Index(
-        "ix_deliveries_waiting",
+    sa.UniqueConstraint("subscription_id", "edition_id"),
+    _partial("ix_deliveries_fresh", "edition_id", "id", where="state = 'queued' AND due_at IS NULL"),
+    _partial(
+        "ix_deliveries_later",
         "edition_id",
         "due_at",
         "id",
-        sqlite_where=sa.text("state IN ('queued', 'deferred')"),
-        postgresql_where=sa.text("state IN ('queued', 'deferred')"),
+        where="state IN ('queued', 'deferred') AND due_at IS NOT NULL",
     ),
-    sa.Index(
-        "ix_deliveries_sending",
-        "worker_id",
-        sqlite_where=sa.text("state = 'sending'"),
-        postgresql_where=sa.text("state = 'sending'"),
-    ),
+    _partial("ix_deliveries_sending", "worker_id", where="state = 'sending'"),
     **NUMBERED,
+)
+
+# What is left of an edition's sent rows once they are old: how many there were.
+folded = sa.Table(
+    "folded",
+    metadata,
+    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id"), primary_key=True, autoincrement=False),
+    sa.Column("deliveries", sa.BigInteger, nullable=False),
 )
 
 # Who sends now. A worker that stops without a word leaves `stopped_at` empty and its heartbeat behind.
@@ -304,7 +315,26 @@ workers = sa.Table(
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("heartbeat_at", UtcDateTime, nullable=False),
     sa.Column("stopped_at", UtcDateTime),
+    sa.Column("rate", sa.Float, nullable=False, server_default="0"),  # messages a second, lately
     **NUMBERED,
+)
+
+# How many messages each mail server was given, minute by minute: what caps an hour and a day are held against.
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("server", sa.Text, primary_key=True),
+    sa.Column("minute", sa.Integer, primary_key=True, autoincrement=False),  # since 1970
+    sa.Column("messages", sa.Integer, nullable=False),
+)
+
+# Recipient domains that asked for patience, and how many messages a second they get now, from all workers together.
+slowdowns = sa.Table(
+    "slowdowns",
+    metadata,
+    sa.Column("domain", sa.Text, primary_key=True),
+    sa.Column("rate", sa.Float, nullable=False),
+    sa.Column("at", EpochSeconds, nullable=False),
 )
 
 # What the desk was told, and when.

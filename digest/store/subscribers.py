@@ -81,7 +81,7 @@ def listed(tx: Connection, newsletter: str = "", state: str = "") -> Iterator[Su
         query = query.where(subscriptions.c.newsletter == newsletter)
     if state:
         query = query.where(subscriptions.c.state == state)
-    for row in tx.execution_options(yield_per=1000).execute(query):
+    for row in tx.execute(query, execution_options={"yield_per": 1000}):
         yield _to_subscription(row)
 
 

@@ -19,6 +19,7 @@ class Worker:
     host: str
     pid: int
     heartbeat_at: datetime
+    rate: float  # messages a second, lately
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,10 @@ def register(tx: Connection, host: str, pid: int, now: datetime) -> int:
     return int(tx.execute(sa.insert(workers).values(values).returning(workers.c.id)).scalar_one())
 
 
-def beat(tx: Connection, worker_id: int, now: datetime) -> None:
-    """The worker is alive, also if another took it for dead before it had its lock."""
-    tx.execute(sa.update(workers).where(workers.c.id == worker_id).values(heartbeat_at=now, stopped_at=None))
+def beat(tx: Connection, worker_id: int, now: datetime, rate: float = 0.0) -> None:
+    """The worker is alive, also if another took it for dead before it had its lock. `rate`: messages a second."""
+    values = {"heartbeat_at": now, "stopped_at": None, "rate": rate}
+    tx.execute(sa.update(workers).where(workers.c.id == worker_id).values(values))
 
 
 def stop(tx: Connection, worker_id: int, now: datetime) -> None:
@@ -50,7 +52,7 @@ def stop(tx: Connection, worker_id: int, now: datetime) -> None:
 
 def not_stopped(tx: Connection) -> list[Worker]:
     """Workers that run, or died without a word."""
-    query = sa.select(workers.c.id, workers.c.host, workers.c.pid, workers.c.heartbeat_at)
+    query = sa.select(workers.c.id, workers.c.host, workers.c.pid, workers.c.heartbeat_at, workers.c.rate)
     return [Worker(*row) for row in tx.execute(query.where(workers.c.stopped_at.is_(None)).order_by(workers.c.id))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,28 +11,62 @@ import pytest
 
 from digest.domain.deliveries import Verdict, judge
 from digest.errors import TransportError
-from digest.mail.smtp import ConnectionLost, Server, connect
-from tests.servers.smtpd import Fault, RecordingServer
+from digest.mail.envelope import Answer, Parcel
+from digest.mail.smtp import ConnectionLost, Server, connect, send_one
+from tests.servers.smtpd import OFFERS, Fault, RecordingServer
 
 MESSAGE = b"To: anna@example.com\r\nSubject: x\r\n\r\nHello\r\n"
 
 
 def server(smtpd, security="none", **more):
     made = Server(
-        smtpd.host, smtpd.port, security, command_timeout=timedelta(seconds=5), data_timeout=timedelta(seconds=5)
+        smtpd.host, smtpd.port, security, command_timeout=timedelta(seconds=5), end_timeout=timedelta(seconds=5)
     )
     return replace(made, **more)
 
 
-def send(settings, message=MESSAGE):
-    async def once():
-        session = await connect(settings)
-        try:
-            return await session.send("recap@example.com", "anna@example.com", message)
-        finally:
-            await session.close()
+def parcel(recipient="anna@example.com", message=MESSAGE):
+    return Parcel(recipient, "recap@example.com", recipient, message, "12.ab@example.com")
 
-    return asyncio.run(once())
+
+class Basket:
+    """A feed that hands out parcels and keeps what became of each."""
+
+    def __init__(self, *parcels, wanted=True):
+        self.left = list(parcels)
+        self.wanted = wanted
+        self.became: dict[str, object] = {}
+
+    def take(self):
+        return self.left.pop(0) if self.left else None
+
+    def is_wanted(self, _):
+        return self.wanted
+
+    def answered(self, parcel, answer):
+        self.became[parcel.recipient] = answer
+
+    def lost(self, parcel, words, *, after_data):
+        self.became[parcel.recipient] = after_data
+
+    def hungry(self, session):
+        if session.is_resting:
+            session.close()
+
+
+def converse(settings, *parcels, wanted=True, lockstep=False):
+    """Send over one connection until it ends; returns the basket and how the line ended."""
+
+    async def all_of_them():
+        basket = Basket(*parcels, wanted=wanted)
+        session = await connect(settings, basket, lockstep=lockstep)
+        return basket, await asyncio.wait_for(session.ended, 20)
+
+    return asyncio.run(all_of_them())
+
+
+def send(settings, message=MESSAGE):
+    return asyncio.run(send_one(settings, parcel(message=message)))
 
 
 def test_the_bytes_arrive_as_they_were_made():
@@ -45,7 +80,7 @@ def test_the_bytes_arrive_as_they_were_made():
 def test_tls_and_login_work(security):
     with RecordingServer(security=security, login=("recap", "pass word")) as smtpd:
         settings = server(smtpd, security, username="recap", password="pass word", ca_file=smtpd.ca_file)
-        assert send(replace(settings, host="localhost")).receipt.code == 250
+        assert send(replace(settings, host="localhost")).code == 250
         assert smtpd.received[0].tls
         assert smtpd.received[0].login
 
@@ -89,7 +124,9 @@ def test_421_at_any_place_defers_the_reader(at):
     # EMAIL 0.11: at RCPT it must not look like a refusal
     with RecordingServer() as smtpd:
         smtpd.faults.append(Fault(at=at, reply="421 4.4.2 closing"))
-        answer = send(server(smtpd))
+        basket, _ = converse(server(smtpd), parcel())
+    answer = basket.became["anna@example.com"]
+    assert answer == Answer(at, answer.receipt)
     assert answer.receipt.code == 421
     assert judge(answer.receipt, command=answer.command) is Verdict.DEFERRED
 
@@ -107,19 +144,125 @@ def test_an_answer_that_comes_too_late_is_uncertain():
     with RecordingServer() as smtpd:
         smtpd.faults.append(Fault(at="REPLY", delay=1.0))
         with pytest.raises(ConnectionLost) as caught:
-            send(server(smtpd, data_timeout=timedelta(seconds=0.2)))
+            send(server(smtpd, end_timeout=timedelta(seconds=0.2)))
     assert caught.value.after_data
 
 
-def test_after_a_refusal_the_line_serves_the_next_reader():
-    async def two(settings):
-        session = await connect(settings)
-        first = await session.send("recap@example.com", "nobody@example.com", MESSAGE)
-        second = await session.send("recap@example.com", "anna@example.com", MESSAGE)
-        await session.close()
-        return first.receipt.code, second.receipt.code
+READERS = [f"reader{n}@example.com" for n in range(6)]
+NO_PIPELINING = ("SIZE 36700160", "8BITMIME", "DSN", "ENHANCEDSTATUSCODES")
 
-    with RecordingServer() as smtpd:
-        smtpd.faults.append(Fault(at="RCPT", recipient="nobody@example.com", reply="550 5.1.1 no such user"))
-        assert asyncio.run(two(server(smtpd))) == (550, 250)
+
+@pytest.mark.parametrize("offers", [OFFERS, NO_PIPELINING])
+@pytest.mark.parametrize("at", ["MAIL", "RCPT", "DATA", "END"])
+def test_after_a_refusal_the_line_serves_the_next_reader(at, offers):
+    with RecordingServer(offers=offers) as smtpd:
+        smtpd.faults.append(
+            Fault(
+                at=at,
+                recipient="*" if at == "MAIL" else READERS[2],
+                reply="550 5.1.1 no",
+                after=2 if at == "MAIL" else 0,
+                times=1,
+            )
+        )
+        basket, words = converse(server(smtpd), *map(parcel, READERS))
+        assert words == ""
+        assert [basket.became[reader].receipt.code for reader in READERS] == [250, 250, 550, 250, 250, 250]
+        assert basket.became[READERS[2]].command == at
         assert smtpd.connections == 1
+        assert smtpd.defects == []
+
+
+def test_the_next_envelope_goes_out_before_the_message_is_answered():
+    # RFC 2920: one round trip a message. This server answers a message only once it has seen the next one's DATA.
+    said, basket = asyncio.run(_against_a_server_that_waits(b"250-x\r\n250 PIPELINING\r\n", wait_for=b"DATA\r\n"))
+    assert [basket.became[reader].receipt.code for reader in READERS[:3]] == [250, 250, 250]
+    assert said.count(b"MAIL FROM:") == 3
+
+
+def test_without_pipelining_nothing_is_said_before_the_answer():
+    said, basket = asyncio.run(_against_a_server_that_waits(b"250 x\r\n", wait_for=b""))
+    assert [basket.became[reader].receipt.code for reader in READERS[:3]] == [250, 250, 250]
+    assert all(chunk.count(b"\r\n") == 1 or chunk.endswith(b"\r\n.\r\n") for chunk in said.split(b"|")[:-1])
+
+
+async def _against_a_server_that_waits(ehlo: bytes, wait_for: bytes):
+    """Three messages to a server that reads `wait_for` behind each but the last before it answers; what it heard."""
+    heard: list[bytes] = []
+    count = 0
+
+    async def serve(reader, writer):
+        nonlocal count
+
+        async def more() -> bytes:
+            heard.append(await reader.read(1 << 16))
+            if not heard[-1]:
+                raise ConnectionResetError
+            return heard[-1]
+
+        writer.write(b"220 x\r\n")
+        buffer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while True:
+                while b"\r\n" not in buffer:
+                    buffer += await more()
+                line, _, buffer = buffer.partition(b"\r\n")
+                if line.startswith(b"EHLO"):
+                    writer.write(ehlo)
+                elif line == b"DATA":
+                    writer.write(b"354 go\r\n")
+                    while b"\r\n.\r\n" not in buffer:
+                        buffer += await more()
+                    _, _, buffer = buffer.partition(b"\r\n.\r\n")
+                    count += 1
+                    while count < 3 and wait_for not in buffer:
+                        buffer += await more()
+                    writer.write(b"250 taken\r\n")
+                else:
+                    writer.write(b"221 bye\r\n" if line == b"QUIT" else b"250 ok\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    settings = Server("127.0.0.1", listening.sockets[0].getsockname()[1], "none", command_timeout=timedelta(seconds=5))
+    basket = Basket(*map(parcel, READERS[:3]))
+    session = await connect(settings, basket)
+    await asyncio.wait_for(session.ended, 20)
+    listening.close()
+    return b"|".join(heard), basket
+
+
+def test_what_is_not_wanted_any_more_stops_before_the_message():
+    with RecordingServer() as smtpd:
+        basket, words = converse(server(smtpd), parcel(), wanted=False)
+        assert basket.became == {"anna@example.com": False}
+        assert words == ""
+    assert smtpd.received == []
+
+
+def test_size_and_delivery_reports_are_asked_for_where_they_are_offered():
+    with RecordingServer() as smtpd:
+        send(server(smtpd))
+        said = [line for _, line in smtpd.lines if line.startswith(("MAIL", "RCPT"))]
+    assert said == [
+        f"MAIL FROM:<recap@example.com> SIZE={len(MESSAGE)} RET=HDRS ENVID=12.ab@example.com",
+        "RCPT TO:<anna@example.com> NOTIFY=FAILURE ORCPT=rfc822;anna@example.com",
+    ]
+
+
+def test_letters_beyond_ascii_need_a_server_that_knows_them():
+    reader = "żółw@example.com"
+    with RecordingServer() as smtpd:
+        assert converse(server(smtpd), parcel(reader))[0].became[reader].receipt.code == 250
+        assert "SMTPUTF8" in smtpd.received[0].options
+    with RecordingServer(offers=NO_PIPELINING) as smtpd:
+        answer = converse(server(smtpd), parcel(reader), parcel())[0].became[reader]
+        assert judge(answer.receipt, command=answer.command) is Verdict.FAILED
+        assert len(smtpd.received) == 1
+
+
+def test_a_connection_carries_no_more_messages_than_it_may():
+    with RecordingServer() as smtpd:
+        basket, words = converse(server(smtpd, messages_per_connection=4), *map(parcel, READERS))
+        assert words == ""
+        assert len(basket.became) == len(smtpd.received) == 4
+        assert basket.left == [parcel(READERS[4]), parcel(READERS[5])]

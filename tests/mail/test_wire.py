@@ -95,7 +95,7 @@ def test_an_idn_address_is_written_in_its_a_labels():
     assert b"To: anna@xn--w-uga1v8h.pl\r\n" in content
 
 
-@pytest.mark.parametrize("value", ["a\r\nBcc: x@y.z", "a\nb", "ą", "a\x00b"])
+@pytest.mark.parametrize("value", ["a\r\nBcc: x@y.z", "a\nb", "a\x85b", "a\u2028b", "a\x00b", "a\ud83d"])
 def test_no_value_of_a_reader_can_open_a_header(value):
     compiled = Compiled(heading(), "x", "<!DOCTYPE html>", MARK)
     for reader in (

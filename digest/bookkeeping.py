@@ -1,0 +1,236 @@
+"""FLOW, delivering's part: a worker's books. Everything a sender writes into the database is written here.
+
+A turn records what came back and claims the next few deliveries, both in one transaction; a message may go out only
+after that transaction. Once a second a beat tells the other workers that we live, and what we have learned.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from digest import accounting
+from digest.domain.deliveries import UNSETTLED, Delivery, DeliveryState, Outcome, Receipt
+from digest.domain.editions import EditionState
+from digest.domain.pace import DomainPace
+from digest.errors import DigestError, StoreUnavailable
+from digest.mail.envelope import Parcel
+from digest.mail.smtp import Server
+from digest.store import Store, Transaction, claims, editions, outbox, usage, workers
+from digest.store.engine import SenderLock
+
+SILENT_FOR = 20  # beats of ours without one of theirs: its machine has vanished
+
+log = logging.getLogger("digest.delivering")
+
+
+class SenderBusy(DigestError):
+    """Another process sends from this database, and SQLite has one sender at a time."""
+
+    def __init__(self) -> None:
+        super().__init__("another process is already sending from this database; with SQLite there is one sender")
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A delivery this worker has claimed and not yet settled; the key of its parcel."""
+
+    delivery: Delivery
+    relay: int  # which of the servers gets it
+    at: float  # when it was claimed, on the monotonic clock
+    lines: int = 0  # connections that broke under it
+    parcel: Parcel | None = None
+
+
+class Turned(NamedTuple):
+    """What a turn of the books came to, once its transaction was through.
+
+    `failed` are claimed ones whose message could not be written; they were never on the wire.
+    """
+
+    outcomes: list[Outcome]
+    paused: frozenset[int]
+    sending: frozenset[int]  # the editions that are
+    claimed: list[Held]
+    failed: list[Outcome]
+
+
+@dataclass(slots=True)
+class Books:
+    """One worker's books. `write` makes the parcel of a delivery: (delivery, key) -> Parcel."""
+
+    store: Store
+    write: Callable[[Delivery, object], Parcel]
+    servers: Sequence[Server]
+    clock: Callable[[], datetime]
+    pace: DomainPace
+    hash_address: accounting.Hash
+    tell_desk: Callable[[int, str, str], None]
+    is_member: bool = False  # of a group of processes whose first holds the lock on sending
+    lost_track: bool = False  # a transaction's end was not heard
+    beaten_at: float = -1e9
+    _worker_id: int = 0
+    _locks: list[SenderLock] = field(default_factory=list)
+    _given: Counter[int] = field(default_factory=Counter)  # messages each server was given
+    _walk: claims.Walk = field(default_factory=claims.Walk)
+    _notes: list[accounting.Note] = field(default_factory=list)  # the desk has not been told yet
+    _heartbeats: dict[int, tuple[datetime, int]] = field(default_factory=dict)
+
+    def open(self) -> None:
+        """Become a worker. Raises SenderBusy."""
+        if self.store.is_sqlite and not self.is_member:
+            if (lock := self.store.lock_sending()) is None:
+                raise SenderBusy
+            self._locks.append(lock)
+        with self.store.begin() as tx:
+            self._worker_id = workers.register(tx, socket.gethostname(), os.getpid(), self.clock())
+        if lock := self.store.lock_sender(self._worker_id):
+            self._locks.append(lock)
+        self.beat(0)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        with self.store.begin() as tx:
+            workers.stop(tx, self._worker_id, self.clock())
+        for lock in self._locks:
+            lock.release()
+
+    # --- a turn ---------------------------------------------------------------------------------------
+
+    def turn(
+        self, outcomes: list[Outcome], pausing: Mapping[int, str], held: Mapping[int, Held], rooms: dict[int, int]
+    ) -> Turned:
+        """Record outcomes, finish editions, claim the next few: one transaction. Raises StoreUnavailable.
+
+        `held` is all this worker has, `rooms` how many more each server can be given; nothing else may change them
+        meanwhile.
+        """
+        now = self.clock()
+        with self.store.begin() as tx:
+            if self.lost_track:
+                outbox.release_unknown(tx, self._worker_id, list(held), now)
+            outbox.settle(tx, self._worker_id, outcomes, now)
+            # We may have been taken for dead, and the edition for settled, while one of its readers was to wait.
+            unsettled = {each.delivery_id for each in outcomes if each.state in UNSETTLED} & held.keys()
+            editions.reopen(tx, {held[id_].delivery.edition_id for id_ in unsettled})
+            self._count(tx, [(each.server, -1) for each in outcomes if each.server], now)
+            notes = self._pause(tx, pausing)
+            found = self._claim(tx, rooms, now)
+            claimed = self._share_out(found.deliveries, rooms)
+            self._count(tx, [(self.servers[each.relay].name, 1) for each in claimed], now)
+            still_held = held.keys() - {each.delivery_id for each in outcomes}
+            busy = {held[id_].delivery.edition_id for id_ in still_held}
+            busy |= {each.edition_id for each in found.deliveries}
+            for edition_id in found.exhausted:
+                if edition_id not in busy:
+                    notes += accounting.close(tx, self.hash_address, edition_id, now) or []
+        self.lost_track = False
+        self._notes += notes
+        failed = [outcome for each in claimed if (outcome := self._write(each))]
+        return Turned(outcomes, frozenset(pausing), found.editions, claimed, failed)
+
+    def _claim(self, tx: Transaction, rooms: dict[int, int], now: datetime) -> claims.Claimed:
+        for number, server in enumerate(self.servers):
+            if server.caps and rooms.get(number):
+                left = usage.left(tx, server.name, server.caps, now)
+                rooms[number] = rooms[number] if left is None else min(rooms[number], left)
+        turn = None if self.pace.is_idle else self._turn_of
+        return claims.claim(tx, self._worker_id, self._walk, now, sum(rooms.values()), turn)
+
+    def _turn_of(self, domain: str, again: bool) -> float:
+        return self.pace.admit(domain, time.monotonic(), again=again)
+
+    def _share_out(self, found: Sequence[Delivery], rooms: dict[int, int]) -> list[Held]:
+        """Which server gets which message: the one that is furthest behind its weight and has room."""
+        now, shared = time.monotonic(), []
+        for delivery in found:
+            open_ones = (number for number, room in rooms.items() if room > 0)
+            number = min(open_ones, key=lambda n: self._given[n] / max(self.servers[n].weight, 1))
+            rooms[number] -= 1
+            self._given[number] += 1
+            shared.append(Held(delivery, number, now))
+        return shared
+
+    def _count(self, tx: Transaction, given: list[tuple[str, int]], now: datetime) -> None:
+        """Hold messages against the caps of the servers that have any."""
+        capped = {server.name for server in self.servers if server.caps}
+        totals: Counter[str] = Counter()
+        for name, number in given:
+            if name in capped:
+                totals[name] += number
+        for name, number in totals.items():
+            usage.add(tx, name, number, now)
+
+    def _pause(self, tx: Transaction, pausing: Mapping[int, str]) -> list[accounting.Note]:
+        notes: list[accounting.Note] = []
+        for edition_id, words in pausing.items():
+            if editions.move(tx, edition_id, EditionState.PAUSED, reason=words):
+                log.error("edition %d is paused: %s", edition_id, words)
+                notes.append((edition_id, "Sending is paused", _PAUSED.format(words=words, id=edition_id)))
+        return notes
+
+    def _write(self, held: Held) -> Outcome | None:
+        """Write the message of what is claimed by now; the outcome if it cannot be written."""
+        try:
+            held.parcel = self.write(held.delivery, held)
+        except StoreUnavailable as error:
+            return Outcome(held.delivery.id, DeliveryState.QUEUED, Receipt(0, str(error)))
+        except Exception as error:  # a defect of ours, before anything went out
+            log.exception("delivery %d failed here, not at the server", held.delivery.id)
+            return Outcome(held.delivery.id, DeliveryState.FAILED, Receipt(0, f"{type(error).__name__}: {error}"))
+        return None
+
+    # --- once a second ----------------------------------------------------------------------------------
+
+    def beat(self, sent: int) -> None:
+        """Say that we live and sent so many since the last beat; look whether the others do; share what was learned."""
+        now, at = self.clock(), time.monotonic()
+        rate = sent / (at - self.beaten_at)
+        self.beaten_at = at
+        self._walk.rewind()
+        self._locks = [lock for lock in self._locks if lock.is_held()]
+        if not self._locks and (lock := self.store.lock_sender(self._worker_id)):
+            self._locks.append(lock)
+        with self.store.begin() as tx:
+            workers.beat(tx, self._worker_id, now, rate)
+            usage.slow_down(tx, self.pace.take_changes(), now)
+            slowed = usage.slowed(tx)
+            others = [each for each in workers.not_stopped(tx) if each.id != self._worker_id]
+            outbox.mend_due_times(tx, now)
+            outbox.cancel_some(tx, now)
+        while self._notes:
+            self.tell_desk(*self._notes[0])
+            del self._notes[0]
+        silent = self._silent(others)
+        self.pace.hear(slowed, 1 / (1 + len(others) - len(silent)))
+        if unknown := outbox.bury_the_dead(self.store, self._worker_id, silent, now):
+            log.warning("a sender died; the fate of %d messages is unknown", unknown)
+            self._notes.append((0, "A sender stopped in the middle", _UNCERTAIN.format(number=unknown)))
+
+    def _silent(self, others: Sequence[workers.Worker]) -> set[int]:
+        """Workers whose heartbeat did not move while we looked on, again and again: no clock is believed."""
+        before = self._heartbeats
+        self._heartbeats = {}
+        for each in others:
+            moment, beats = before.get(each.id, (each.heartbeat_at, 0))
+            self._heartbeats[each.id] = (each.heartbeat_at, beats + 1 if moment == each.heartbeat_at else 0)
+        return {worker_id for worker_id, (_, beats) in self._heartbeats.items() if beats > SILENT_FOR}
+
+
+_UNCERTAIN = (
+    "A sending process ended without a word. Of {number} messages nobody can know whether they arrived; they are "
+    "marked uncertain and are not sent again by themselves.\n\nSee them:        digest edition deliveries --state "
+    "uncertain\nSend them again: digest edition resend --uncertain"
+)
+_PAUSED = (
+    "The mail server will not take our mail, so sending has stopped. No reader is lost: everyone who has not "
+    "had the edition yet is still in the queue.\n\nWhat was said: {words}\n\n"
+    "When it is mended, run: digest edition resume {id}"
+)

@@ -1,0 +1,75 @@
+"""What settings are made of: lengths of time, web addresses, mailboxes, zones; each with the remedy for a mistake."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from digest.domain.addresses import Address
+from digest.errors import InvalidAddress
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        if match := _DURATION.fullmatch(value.strip()):
+            return timedelta(**{_UNITS[match[2]]: float(match[1])})
+        raise ValueError("write a number and a unit: 30s, 15m, 12h, 3d or 2w")
+    return value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write a full web address, such as https://news.example.com")
+    return value.rstrip("/")
+
+
+def _mailbox(value: str) -> str:
+    """`Name <address>` or an address."""
+    _, address = split_mailbox(value)
+    try:
+        Address.parse(address)
+    except InvalidAddress as error:
+        raise ValueError(f"{error.reason}; a name may stand before it: The Recap <recap@example.com>") from None
+    if "\r" in value or "\n" in value:
+        raise ValueError("it must be one line")
+    return value
+
+
+def zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("write the name of a time zone, such as Europe/Warsaw") from None
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
+Mailbox = Annotated[str, BeforeValidator(lambda v: _mailbox(v) if isinstance(v, str) else v)]
+Zone = Annotated[str, BeforeValidator(lambda v: zone(v) if isinstance(v, str) else v)]
+
+
+def split_mailbox(text: str) -> tuple[str, str]:
+    """`The Recap <recap@example.com>` as (name, address); the name may be empty."""
+    match = re.fullmatch(r"\s*(?:(.*?)\s*<([^<>]+)>|([^<>]+))\s*", text)
+    if match is None:
+        return "", text
+    return (match[1] or "").strip('" '), match[2] or match[3].strip()
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this very machine."""
+    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
