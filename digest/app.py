@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from digest import accounting, collecting, publishing
@@ -25,7 +26,6 @@ from digest.mail.letters import Letters, Publication, Senders
 from digest.mail.render import DigestIssue, Rendered, Renderer
 from digest.mail.wire import Sign
 from digest.sources import Source
-from digest.sources.build import build as build_source
 from digest.store import Store, editions, workers
 from digest.store.migrate import check_schema
 
@@ -33,7 +33,7 @@ Clock = Callable[[], datetime]
 EDGES_BACK = timedelta(days=15)  # how far back a source that counts "up to now" is asked about past cut-offs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class App:
     """Every part, ready for use. Doors call flows with parts of it and with the time."""
 
@@ -43,8 +43,18 @@ class App:
     renderer: Renderer
     letters: Letters
     servers: tuple[smtp.Server, ...]
-    sources: tuple[Source, ...]
     newsletters: dict[str, Newsletter]
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """The sources in config.toml; made when first asked for, as a process that only sends never does."""
+        from digest.sources.build import build as build_source
+
+        site, folder = self.config.site, self.config.folder
+        return tuple(
+            build_source(each, site_url=site.url, zone=ZoneInfo(site.timezone), folder=folder)
+            for each in self.config.sources
+        )
 
     async def collect(self, now: datetime, names: Sequence[str] = ()) -> list[collecting.Collected]:
         """Read the sources (all, or those named) side by side."""
@@ -179,10 +189,6 @@ def build(config: Config, *, checked: bool = True) -> App:
         renderer=renderer,
         letters=_letters(config, store, links, renderer, newsletters),
         servers=tuple(_server(config, name, each) for name, each in config.smtp.each().items()),
-        sources=tuple(
-            build_source(each, site_url=config.site.url, zone=ZoneInfo(config.site.timezone), folder=config.folder)
-            for each in config.sources
-        ),
         newsletters=newsletters,
     )
 

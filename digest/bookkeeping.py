@@ -24,7 +24,7 @@ from digest.errors import DigestError, StoreUnavailable
 from digest.mail.envelope import Parcel
 from digest.mail.smtp import Server
 from digest.store import Store, Transaction, claims, editions, outbox, usage, workers
-from digest.store.engine import SenderLock
+from digest.store.engine import SenderLock, together
 
 SILENT_FOR = 20  # beats of ours without one of theirs: its machine has vanished
 
@@ -83,6 +83,10 @@ class Books:
     _notes: list[accounting.Note] = field(default_factory=list)  # the desk has not been told yet
     _heartbeats: dict[int, tuple[datetime, int]] = field(default_factory=dict)
 
+    @property
+    def _capped(self) -> set[str]:
+        return {server.name for server in self.servers if server.caps}
+
     def open(self) -> None:
         """Become a worker. Raises SenderBusy."""
         if self.store.is_sqlite and not self.is_member:
@@ -113,36 +117,54 @@ class Books:
         meanwhile.
         """
         now = self.clock()
+        walk, self._walk = self._walk, claims.Walk()  # should the transaction fail, claims begin anew
         with self.store.begin() as tx:
-            if self.lost_track:
-                outbox.release_unknown(tx, self._worker_id, list(held), now)
-            outbox.settle(tx, self._worker_id, outcomes, now)
-            # We may have been taken for dead, and the edition for settled, while one of its readers was to wait.
-            unsettled = {each.delivery_id for each in outcomes if each.state in UNSETTLED} & held.keys()
-            editions.reopen(tx, {held[id_].delivery.edition_id for id_ in unsettled})
-            self._count(tx, [(each.server, -1) for each in outcomes if each.server], now)
-            notes = self._pause(tx, pausing)
-            found = self._claim(tx, rooms, now)
+            notes = self._prepare(tx, outcomes, pausing, held, now)
+            if pausing:
+                walk.looked_at = -1.0
+            self._limit(tx, rooms, now)
+            with together(tx) as commit:
+                outbox.settle(tx, self._worker_id, outcomes, now)
+                turn = None if self.pace.is_idle else self._turn_of
+                found = claims.claim(tx, self._worker_id, walk, now, sum(rooms.values()), turn)
+                if not found.exhausted and not self._capped:
+                    commit()  # nothing follows
             claimed = self._share_out(found.deliveries, rooms)
             self._count(tx, [(self.servers[each.relay].name, 1) for each in claimed], now)
-            still_held = held.keys() - {each.delivery_id for each in outcomes}
-            busy = {held[id_].delivery.edition_id for id_ in still_held}
-            busy |= {each.edition_id for each in found.deliveries}
-            for edition_id in found.exhausted:
-                if edition_id not in busy:
+            if found.exhausted:
+                still_held = held.keys() - {each.delivery_id for each in outcomes}
+                busy = {held[id_].delivery.edition_id for id_ in still_held}
+                busy |= {each.edition_id for each in found.deliveries}
+                for edition_id in set(found.exhausted) - busy:
                     notes += accounting.close(tx, self.hash_address, edition_id, now) or []
-        self.lost_track = False
+        self.lost_track, self._walk = False, walk
         self._notes += notes
         failed = [outcome for each in claimed if (outcome := self._write(each))]
         return Turned(outcomes, frozenset(pausing), found.editions, claimed, failed)
 
-    def _claim(self, tx: Transaction, rooms: dict[int, int], now: datetime) -> claims.Claimed:
+    def _prepare(
+        self,
+        tx: Transaction,
+        outcomes: list[Outcome],
+        pausing: Mapping[int, str],
+        held: Mapping[int, Held],
+        now: datetime,
+    ) -> list[accounting.Note]:
+        """What has to be done before outcomes are recorded; in nearly every turn that is nothing."""
+        if self.lost_track:
+            outbox.release_unknown(tx, self._worker_id, list(held), now)
+        # We may have been taken for dead, and the edition for settled, while one of its readers was to wait.
+        unsettled = {each.delivery_id for each in outcomes if each.state in UNSETTLED} & held.keys()
+        editions.reopen(tx, {held[id_].delivery.edition_id for id_ in unsettled})
+        self._count(tx, [(each.server, -1) for each in outcomes if each.server], now)
+        return self._pause(tx, pausing)
+
+    def _limit(self, tx: Transaction, rooms: dict[int, int], now: datetime) -> None:
+        """No server gets more than its caps an hour and a day allow, whichever worker asks."""
         for number, server in enumerate(self.servers):
             if server.caps and rooms.get(number):
                 left = usage.left(tx, server.name, server.caps, now)
                 rooms[number] = rooms[number] if left is None else min(rooms[number], left)
-        turn = None if self.pace.is_idle else self._turn_of
-        return claims.claim(tx, self._worker_id, self._walk, now, sum(rooms.values()), turn)
 
     def _turn_of(self, domain: str, again: bool) -> float:
         return self.pace.admit(domain, time.monotonic(), again=again)
@@ -160,10 +182,9 @@ class Books:
 
     def _count(self, tx: Transaction, given: list[tuple[str, int]], now: datetime) -> None:
         """Hold messages against the caps of the servers that have any."""
-        capped = {server.name for server in self.servers if server.caps}
         totals: Counter[str] = Counter()
         for name, number in given:
-            if name in capped:
+            if name in self._capped:
                 totals[name] += number
         for name, number in totals.items():
             usage.add(tx, name, number, now)

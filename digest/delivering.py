@@ -94,7 +94,7 @@ class Sender:
         while not self.stopping.is_set():
             await self._gather(wait)
             try:
-                await self._turn(self._rooms())
+                await self._turn(claiming=True)
                 if time.monotonic() - self.books.beaten_at >= HEARTBEAT:
                     await self._beat()
                 wait = _TICK if self._held else _IDLE
@@ -114,9 +114,11 @@ class Sender:
         if self._held and len(self._outcomes) < self._enough:
             await self._wait(_GATHER)
 
-    async def _turn(self, rooms: dict[int, int]) -> None:
+    async def _turn(self, *, claiming: bool) -> None:
         """One turn of the books, and what follows from it once its transaction is through."""
-        turned = await self._in_books(self.books.turn, list(self._outcomes), dict(self._to_pause), self._held, rooms)
+        outcomes = list(self._outcomes)
+        rooms = self._rooms(outcomes) if claiming else {}
+        turned = await self._in_books(self.books.turn, outcomes, dict(self._to_pause), self._held, rooms)
         del self._outcomes[: len(turned.outcomes)]
         for outcome in turned.outcomes:
             self._held.pop(outcome.delivery_id, None)
@@ -136,6 +138,9 @@ class Sender:
             relay.set_share(self.books.pace.share)
 
     async def _in_books(self, work: Callable[..., T], *values: object) -> T:
+        """SQLite's transactions take less time than a thread takes to wake; PostgreSQL's are mostly waiting."""
+        if self.books.store.is_sqlite:
+            return work(*values)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *values)
 
     async def _wait(self, seconds: float) -> None:
@@ -158,9 +163,13 @@ class Sender:
 
     # --- what the relays get, and give back ---------------------------------------------------------------
 
-    def _rooms(self) -> dict[int, int]:
-        """How many more messages each relay can be given. Those with weight 0 stand by for the others."""
+    def _rooms(self, outcomes: list[Outcome]) -> dict[int, int]:
+        """How many more messages each relay can be given. Those with weight 0 stand by for the others.
+
+        What is recorded in the same transaction is not held any more.
+        """
         held = Counter(each.relay for each in self._held.values())
+        held.subtract(self._held[each.delivery_id].relay for each in outcomes if each.delivery_id in self._held)
         usable = [number for number, relay in enumerate(self._relays) if relay.is_usable]
         first = [number for number in usable if self.books.servers[number].weight]
         return {number: self._relays[number].room(held[number], WINDOW) for number in first or usable}
@@ -251,7 +260,7 @@ class Sender:
                 self._give_back(_held(parcel))
         for tries_left in reversed(range(_LAST_TRIES)):
             try:
-                await self._turn({})
+                await self._turn(claiming=False)
                 await self._beat()
                 await self._in_books(self.books.close)
                 return

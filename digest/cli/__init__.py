@@ -5,14 +5,13 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
 import typer
 
 from digest import __version__
-from digest.cli import articles, bounces, collect, config, edition, init, serve, subscribers
-from digest.cli.demo import demo
 from digest.cli.printing import fail
 from digest.errors import DigestError
 
@@ -23,17 +22,33 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo")(demo)
-app.command("init")(init.init)
-app.command("migrate")(init.migrate)
-app.command("serve")(serve.serve)
-app.command("worker")(serve.worker)
-app.command("collect")(collect.collect)
-app.add_typer(articles.app, name="articles")
-app.add_typer(edition.app, name="edition")
-app.add_typer(subscribers.app, name="subscribers")
-app.add_typer(bounces.app, name="bounces")
-app.add_typer(config.app, name="config")
+# Where each command is, and whether that is a group of commands. Only what is asked for is loaded: the process that
+# sends mail has no use for a web server, nor the memory it takes.
+COMMANDS = {
+    "demo": ("demo", False),
+    "init": ("init", False),
+    "migrate": ("init", False),
+    "serve": ("serve", False),
+    "worker": ("worker", False),
+    "collect": ("collect", False),
+    "articles": ("articles", True),
+    "edition": ("edition", True),
+    "subscribers": ("subscribers", True),
+    "bounces": ("bounces", True),
+    "config": ("config", True),
+}
+
+
+def load(words: list[str]) -> None:
+    """Load the command among `words`; all of them when there is none, for the help."""
+    asked = next((word for word in words if word in COMMANDS), None)
+    for name in [asked] if asked else COMMANDS:
+        module_name, is_group = COMMANDS[name]
+        module = importlib.import_module(f"digest.cli.{module_name}")
+        if is_group:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
 
 
 @app.callback(invoke_without_command=True)
@@ -52,6 +67,7 @@ def main() -> None:
     """Run the command; every error we know ends in one line and its exit status."""
     _take_config(sys.argv)
     try:
+        load(sys.argv[1:])
         app(standalone_mode=True)
     except DigestError as error:
         fail(str(error))

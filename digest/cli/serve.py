@@ -1,4 +1,4 @@
-"""`digest serve` and `digest worker`: the service itself, until SIGTERM."""
+"""`digest serve`: pages, schedule and sender, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ import contextlib
 import logging
 import signal
 import socket
+from typing import Any
 
 import typer
 import uvicorn
 
 from digest.app import App
-from digest.cli.crew import hold_on, members
 from digest.cli.opening import clock, opened
-from digest.delivering import SenderBusy
+from digest.cli.worker import Processes, be_sender, log_to_stderr
 from digest.errors import UsageError
 from digest.scheduler import create_scheduler
 from digest.web import create_web
 
 PARTS = ("web", "scheduler", "sender")
-_STANDBY = 2.0  # seconds between tries to become the sender
-_Processes = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections.")
 log = logging.getLogger("digest.serve")
 
 
@@ -29,38 +27,18 @@ def serve(
     host: str | None = typer.Option(None, help="Instead of [web] host."),
     port: int | None = typer.Option(None, help="Instead of [web] port."),
     without: list[str] = typer.Option([], help="Leave a part out: web, scheduler or sender; may be repeated."),
-    processes: int = _Processes,
+    processes: int = Processes,
 ) -> None:
     """Run the pages, the schedule and the sender until told to stop."""
     left_out = {part.strip() for word in without for part in word.split(",")}
     if unknown := left_out - set(PARTS):
         raise UsageError(f"--without {min(unknown)}: there is no such part; there are: {', '.join(PARTS)}")
-    _log_to_stderr()
+    log_to_stderr()
     parts = set(PARTS) - left_out
     with opened() as app:
         web = app.config.web
         listener = _listen(host or web.host, web.port if port is None else port) if "web" in parts else None
         asyncio.run(_serve(app, parts, listener, processes))
-
-
-def worker(processes: int = _Processes, member_of: int = typer.Option(0, hidden=True)) -> None:
-    """Only send; with PostgreSQL, on as many machines as you like."""
-    _log_to_stderr()
-    with opened() as app:
-        if member_of:
-            asyncio.run(_be_member(app, member_of))
-        else:
-            asyncio.run(_serve(app, {"sender"}, None, processes))
-
-
-async def _be_member(app: App, processes: int) -> None:
-    """Send beside the process that started us, and no longer than it lives."""
-    sender = app.sender(clock, share=processes, is_member=True)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, sender.stopping.set)
-    holding = asyncio.create_task(hold_on(sender.stopping))
-    await sender.run()
-    holding.cancel()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -105,20 +83,22 @@ async def _wait(stopping: asyncio.Event) -> None:
 
 
 async def _send(app: App, stopping: asyncio.Event, processes: int) -> None:
-    """Be the sender; while another process is, stand by and take over when it goes."""
-    standing_by = False
-    while not stopping.is_set():
-        sender = app.sender(clock, share=processes)
-        sender.stopping = stopping
-        try:
-            async with members(sender, processes):
-                await sender.run()
-        except SenderBusy:
-            if not standing_by:
-                log.info("another process is sending; standing by to take over")
-            standing_by = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _STANDBY)
+    """Run the sender in a thread and an event loop of its own, so that no page waits for its transactions."""
+    sending: dict[str, Any] = {}
+
+    async def send() -> None:
+        sending["loop"], sending["stopping"] = asyncio.get_running_loop(), asyncio.Event()
+        if stopping.is_set():
+            sending["stopping"].set()
+        await be_sender(app, sending["stopping"], processes)
+
+    running = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(send())))
+    waiting = asyncio.create_task(_wait(stopping))
+    await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not running.done() and sending:
+        sending["loop"].call_soon_threadsafe(sending["stopping"].set)
+    await running
 
 
 async def _serve_web(app: App, listener: socket.socket, stopping: asyncio.Event) -> None:
@@ -152,10 +132,3 @@ class _Server(uvicorn.Server):
 async def _stop_web(server: uvicorn.Server, stopping: asyncio.Event) -> None:
     await stopping.wait()
     server.should_exit = True
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -7,8 +7,6 @@ import email.policy
 import re
 from email.message import EmailMessage
 
-from lxml import html as lxml_html
-
 from digest.errors import RenderError
 from digest.mail.slots import OPTIONAL, pattern
 
@@ -20,6 +18,8 @@ _SPACE = re.compile(r"\s+")
 
 def visible_text(html: str) -> str:
     """What a reader sees, with white space folded."""
+    from lxml import html as lxml_html  # with the inlining only, see `render`
+
     body = lxml_html.document_fromstring(html).find("body")
     return _SPACE.sub(" ", body.text_content()).strip() if body is not None else ""
 

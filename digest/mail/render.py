@@ -6,7 +6,6 @@ safe configuration, and the checks look at what came out. Nothing is fetched: no
 
 from __future__ import annotations
 
-import logging
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,21 +13,13 @@ from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
-import cssutils
-from babel.dates import format_date
-from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from premailer import Premailer
 
 from digest.domain.editions import Pick
 from digest.errors import RenderError
 from digest.mail.checks import MAX_HTML, check_html, check_slots
 from digest.mail.clean import clean_header, clean_text, clean_url, shorten
 from digest.mail.slots import new_mark, slot
-
-# cssutils follows `@import url(http:...)` and `url(file:...)` by itself, whatever premailer is told.
-cssutils.log.setLevel(logging.CRITICAL)
-cssutils.util._defaultFetcher = lambda url: (None, b"")
 
 SUBJECT_LIMIT = 110
 EXCERPTS = (240, 140, 80, 0)  # characters; the next shorter one is taken while the html is too large
@@ -170,6 +161,9 @@ class Renderer:
     ) -> Rendered:
         links = {f"{name}_link": slot(mark, name) for name in slots}
         context = {**context, **links}
+        # Here, not at the top: a process that sends what is frozen never gets here, and inlining takes memory.
+        from digest.mail.inlining import inline
+
         html = self._environment.get_template(f"{mail}/body.html").render(context)
         inlined = inline(html)
         check_html(html, inlined, mark, slots)
@@ -179,20 +173,6 @@ class Renderer:
         return Rendered(subject, str(context["preheader"]), inlined, text, mark, language)
 
 
-def inline(html: str) -> str:
-    """Move the styles of the first style block inline; the block marked to be ignored stays as it is."""
-    made: str = Premailer(
-        html,
-        strip_important=False,
-        allow_network=False,
-        allow_loading_external_files=False,
-        disable_validation=True,
-        cache_css_parsing=False,
-        disable_basic_attributes=["width", "height", "bgcolor", "align", "valign"],
-    ).transform(pretty_print=False)
-    return made
-
-
 def _sizes(count: int) -> list[tuple[int, bool, int]]:
     """(excerpt length, with images, how many articles): everything, then less and less."""
     tails = [(EXCERPTS[-1], False, keep) for keep in range(count - 1, 0, -1)]
@@ -200,6 +180,8 @@ def _sizes(count: int) -> list[tuple[int, bool, int]]:
 
 
 def _facts(issue: DigestIssue) -> dict[str, object]:
+    from babel.dates import format_date
+
     return {
         "title": clean_text(issue.newsletter_title),
         "site_name": clean_text(issue.site_name),
@@ -216,6 +198,8 @@ def _facts(issue: DigestIssue) -> dict[str, object]:
 
 
 def _story(pick: Pick, excerpt: int, with_images: bool, language: str) -> Story:
+    from babel.numbers import format_decimal
+
     article = pick.article
     image = article.image if with_images else None
     url = clean_url(image.url) if image else ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
@@ -58,6 +60,8 @@ class Store:
                 hide_parameters=True,
                 connect_args={"options": _SENDER_PLANS} if for_sending else {},
             )
+        self._for_sending = for_sending
+        self._kept: Connection | None = None  # a sender's: to fetch one from the pool costs as much as a statement
         self._writing = self.engine.execution_options(digest_writes=True)
         repeatable = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._frozen_view = self._writing.execution_options(**repeatable)
@@ -71,13 +75,27 @@ class Store:
         """
         engine = self._frozen_view if snapshot else self._writing
         try:
-            with engine.begin() as tx:
+            with self._keeping() if self._for_sending else engine.begin() as tx:
                 yield tx
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        except _AWAY as error:
             if _is_our_mistake(error):
                 raise
-            kind = StoreConflict if getattr(error.orig, "sqlstate", "") == "40001" else StoreUnavailable
+            kind = StoreConflict if getattr(_cause(error), "sqlstate", "") == "40001" else StoreUnavailable
             raise kind(_words(error)) from error
+
+    @contextmanager
+    def _keeping(self) -> Iterator[Connection]:
+        """A transaction on the one connection that is kept; after any error there is a new one."""
+        if self._kept is None:
+            self._kept = self._writing.connect()
+        try:
+            with self._kept.begin():
+                yield self._kept
+        except BaseException:
+            broken, self._kept = self._kept, None
+            broken.invalidate()
+            broken.close()
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -85,13 +103,15 @@ class Store:
         try:
             with self.engine.connect() as tx:
                 yield tx
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        except _AWAY as error:
             if _is_our_mistake(error):
                 raise
             raise StoreUnavailable(_words(error)) from error
 
     def close(self) -> None:
         """Let go of every connection."""
+        if self._kept is not None:
+            self._kept.close()
         self.engine.dispose()
 
     def sibling(self) -> Store:
@@ -131,6 +151,21 @@ class Store:
             connection.close()
             return None
         return SenderLock(connection=connection, worker_id=worker_id)
+
+
+@contextmanager
+def together(tx: Connection) -> Iterator[Callable[[], None]]:
+    """Let the driver's own statements inside go out without waiting for each answer, where the database can do so.
+
+    PostgreSQL answers them all in one round trip; only what is fetched is waited for. Row counts are not known inside.
+    What is given may be called as the last thing inside: the commit then travels with the other statements.
+    """
+    if tx.dialect.name == "sqlite":
+        yield lambda: None
+        return
+    driver: Any = tx.connection.driver_connection
+    with driver.pipeline():
+        yield driver.commit
 
 
 class SenderLock:
@@ -186,13 +221,24 @@ def chunks(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:
         yield batch
 
 
-def _is_our_mistake(error: sa.exc.DBAPIError) -> bool:
+# The database is away, busy or full: as SQLAlchemy says it, and as the drivers do to those that call them directly.
+_AWAY = (
+    *(sa.exc.OperationalError, sa.exc.InterfaceError, sqlite3.OperationalError),
+    *(psycopg.OperationalError, psycopg.InterfaceError),
+)
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+
+
+def _is_our_mistake(error: BaseException) -> bool:
     """SQLite calls a statement it cannot read an operational error too; trying it again would help nobody."""
-    return getattr(error.orig, "sqlite_errorcode", None) == 1  # SQLITE_ERROR
+    return getattr(_cause(error), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
-def _words(error: sa.exc.DBAPIError) -> str:
-    return " ".join(str(error.orig).split())[:300]
+def _words(error: BaseException) -> str:
+    return " ".join(str(_cause(error)).split())[:300]
 
 
 def _lock_file(path: str) -> SenderLock | None:
@@ -219,4 +265,5 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later would fail when another wrote in between.
     writes = connection.get_execution_options().get("digest_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from digest.errors import SchemaMismatch
 from digest.store.engine import Store
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_VERSIONS = Path(__file__).parent / "migrations" / "versions"
 _MIGRATE_LOCK = 0x4469674D  # one migration at a time on PostgreSQL
 
 
 def migrate(store: Store) -> str:
     """Create or upgrade the schema; returns its revision. Raises SchemaMismatch on a newer database."""
+    # Here, not at the top: a service that only looks at its revision need not load Alembic.
+    from alembic import command
+
     config = _alembic()
     with store.begin() as tx:
         if not store.is_sqlite:
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATE_LOCK)))
-        found = MigrationContext.configure(tx).get_current_revision()
-        if found and found not in _known(config):
+        found = _revision(tx)
+        if found and found not in _known():
             raise SchemaMismatch(found, head(), newer=True)
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
@@ -33,25 +37,33 @@ def migrate(store: Store) -> str:
 def check_schema(store: Store) -> None:
     """Raises SchemaMismatch, which says what to do, unless the database is at this program's schema."""
     with store.read() as tx:
-        found = MigrationContext.configure(tx).get_current_revision()
+        found = _revision(tx)
     expected = head()
     if found != expected:
-        raise SchemaMismatch(found, expected, newer=found is not None and found not in _known(_alembic()))
+        raise SchemaMismatch(found, expected, newer=found is not None and found not in _known())
 
 
 def head() -> str:
     """The revision this program works with."""
-    revision = ScriptDirectory.from_config(_alembic()).get_current_head()
-    assert revision is not None
-    return revision
+    return max(_known())
 
 
-def _known(config: Config) -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+def _known() -> set[str]:
+    """Migrations are numbered, and their files begin with the number."""
+    return {path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*.py")}
+
+
+def _revision(tx: sa.Connection) -> str | None:
+    if not sa.inspect(tx).has_table("alembic_version"):
+        return None
+    found: str | None = tx.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def _alembic() -> Config:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(_VERSIONS.parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

@@ -17,6 +17,7 @@ from digest.domain.editions import EditionState
 from digest.store import workers
 from digest.store.engine import Store
 from digest.store.schema import deliveries, editions
+from digest.store.statements import run
 
 LONGEST_REPLY = 500  # characters of a server's words that are kept
 _BATCH = 5_000  # rows a housekeeping transaction changes: short enough for a confirmation to wait for
@@ -32,13 +33,14 @@ def settle(tx: Connection, worker_id: int, outcomes: Sequence[Outcome], now: dat
     at = int(now.timestamp())
     rows = [_values(each, at) for each in outcomes]
     if tx.dialect.name == "sqlite":
-        tx.exec_driver_sql(_SETTLE_SQLITE, [(*row[1:], row[0], worker_id) for row in rows])
+        driver: Any = tx.connection.driver_connection
+        driver.executemany(_SETTLE_SQLITE, [(*row[1:], row[0], worker_id) for row in rows])
     else:
         columns = ("ids", "states", "dues", "untried", "settled", "codes", "replies")
         arrays: dict[str, Any] = {
             name: list(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)
         }
-        tx.exec_driver_sql(_SETTLE_POSTGRESQL, {**arrays, "worker": worker_id})
+        run(tx, {"postgresql": _SETTLE_POSTGRESQL}, {**arrays, "worker": worker_id})
 
 
 def _values(outcome: Outcome, at: int) -> tuple[int, str, int | None, int, int | None, int, str]:

@@ -15,7 +15,8 @@ from digest.errors import InvalidAddress, RenderError
 from digest.mail.addresses import parse
 from digest.mail.checks import MAX_HTML, check_html, visible_text
 from digest.mail.clean import clean_header, clean_text, clean_url
-from digest.mail.render import DigestIssue, Renderer, inline
+from digest.mail.inlining import inline
+from digest.mail.render import DigestIssue, Renderer
 from digest.mail.slots import slot
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
