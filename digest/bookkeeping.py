@@ -25,6 +25,7 @@ from digest.mail.envelope import Parcel
 from digest.mail.smtp import Server
 from digest.store import Store, Transaction, claims, editions, outbox, usage, workers
 from digest.store.engine import SenderLock, together
+from digest.store.sweeping import Sweeper
 
 SILENT_FOR = 20  # beats of ours without one of theirs: its machine has vanished
 
@@ -81,6 +82,7 @@ class Books:
     _given: Counter[int] = field(default_factory=Counter)  # messages each server was given
     _walk: claims.Walk = field(default_factory=claims.Walk)
     _notes: list[accounting.Note] = field(default_factory=list)  # the desk has not been told yet
+    _sweeper: Sweeper | None = None
     _heartbeats: dict[int, tuple[datetime, int]] = field(default_factory=dict)
 
     @property
@@ -89,6 +91,7 @@ class Books:
 
     def open(self) -> None:
         """Become a worker. Raises SenderBusy."""
+        self._sweeper = None if self.store.is_sqlite else Sweeper(self.store)
         if self.store.is_sqlite and not self.is_member:
             if (lock := self.store.lock_sending()) is None:
                 raise SenderBusy
@@ -98,6 +101,11 @@ class Books:
         if lock := self.store.lock_sender(self._worker_id):
             self._locks.append(lock)
         self.beat(0)
+
+    async def let_go(self) -> None:
+        """Close what lives in the event loop."""
+        if self._sweeper is not None:
+            await self._sweeper.close()
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -123,12 +131,10 @@ class Books:
             if pausing:
                 walk.looked_at = -1.0
             self._limit(tx, rooms, now)
-            with together(tx) as commit:
+            with together(tx):
                 outbox.settle(tx, self._worker_id, outcomes, now)
                 turn = None if self.pace.is_idle else self._turn_of
                 found = claims.claim(tx, self._worker_id, walk, now, sum(rooms.values()), turn)
-                if not found.exhausted and not self._capped:
-                    commit()  # nothing follows
             claimed = self._share_out(found.deliveries, rooms)
             self._count(tx, [(self.servers[each.relay].name, 1) for each in claimed], now)
             if found.exhausted:
@@ -141,6 +147,28 @@ class Books:
         self._notes += notes
         failed = [outcome for each in claimed if (outcome := self._write(each))]
         return Turned(outcomes, frozenset(pausing), found.editions, claimed, failed)
+
+    def is_steady(self, outcomes: Sequence[Outcome], pausing: Mapping[int, str], rooms: Mapping[int, int]) -> bool:
+        """Whether the next turn only records what is settled and takes fresh ones of one edition; PostgreSQL's way."""
+        return (
+            self._sweeper is not None
+            and not (pausing or self.lost_track or self._capped)
+            and self.pace.is_idle
+            and sum(rooms.values()) > 0
+            and claims.is_steady(self._walk)
+            and not any(each.state in UNSETTLED or each.server for each in outcomes)
+        )
+
+    async def sweep(self, outcomes: list[Outcome], rooms: dict[int, int]) -> Turned:
+        """Such a turn, awaited. Raises StoreUnavailable."""
+        assert self._sweeper is not None
+        walk, self._walk = self._walk, claims.Walk()
+        room = sum(rooms.values())
+        found = await self._sweeper.settle_and_claim(self._worker_id, walk, outcomes, self.clock(), room)
+        self._walk = walk
+        claimed = self._share_out(found.deliveries, rooms)
+        failed = [outcome for each in claimed if (outcome := self._write(each))]
+        return Turned(outcomes, frozenset(), found.editions, claimed, failed)
 
     def _prepare(
         self,

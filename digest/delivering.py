@@ -71,6 +71,7 @@ class Sender:
                 await self._drain()
         finally:
             watching.cancel()
+            await self.books.let_go()
             self._thread.shutdown()
             self.books.store.close()
 
@@ -118,7 +119,10 @@ class Sender:
         """One turn of the books, and what follows from it once its transaction is through."""
         outcomes = list(self._outcomes)
         rooms = self._rooms(outcomes) if claiming else {}
-        turned = await self._in_books(self.books.turn, outcomes, dict(self._to_pause), self._held, rooms)
+        if self.books.is_steady(outcomes, self._to_pause, rooms):
+            turned = await self.books.sweep(outcomes, rooms)
+        else:
+            turned = await self._in_books(self.books.turn, outcomes, dict(self._to_pause), self._held, rooms)
         del self._outcomes[: len(turned.outcomes)]
         for outcome in turned.outcomes:
             self._held.pop(outcome.delivery_id, None)

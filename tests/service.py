@@ -152,7 +152,7 @@ class Service:
 
     def listed(self, edition: Edition, state: str = "") -> list[Settled]:
         """The edition's deliveries."""
-        return publishing.deliveries_of(self.app.store, edition.id, state)
+        return list(publishing.deliveries_of(self.app.store, edition.id, state))
 
     def notices(self, edition: Edition) -> list[workers.Notice]:
         """What the desk was told about the edition."""

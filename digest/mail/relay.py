@@ -199,6 +199,8 @@ class Relay:
                 await self._failed(error, began)
             else:
                 self._connecting.pop(number, None)
+                if not self.is_open:  # told to stop while it was being opened
+                    session.close()
                 await self._use(session, began)
             finally:
                 self._connecting.pop(number, None)

@@ -38,6 +38,7 @@ class Session(asyncio.Protocol):
         self._needs_reset = False
         self._is_stalled = False  # the network takes no more at present
         self._tail = 0  # octets written behind the last message's final dot
+        self._is_over = False  # nothing is said or heard any more; `ended` follows when the socket is closed
         self._words = ""
         self._leaving = False
         self._deadline = 0.0
@@ -56,7 +57,7 @@ class Session(asyncio.Protocol):
 
     def wake(self) -> None:
         """There may be work."""
-        if self._enveloped is None and not self._leaving and not self.ended.done():
+        if self._enveloped is None and not self._leaving and not self._is_over:
             self._go_on()
 
     def close(self) -> None:
@@ -81,7 +82,7 @@ class Session(asyncio.Protocol):
         """Replies, matched in order with what was asked."""
         try:
             for receipt in self._replies.feed(arrived):
-                if self.ended.done():
+                if self._is_over:
                     return
                 self._match(receipt)
         except Garbage as error:
@@ -176,7 +177,7 @@ class Session(asyncio.Protocol):
 
     def _say_next(self) -> None:
         """After a reply: the next step, the next message, or rest."""
-        if self.ended.done():
+        if self._is_over:
             return
         if self._to_say and not self._asked:
             ask, command, parcel = self._to_say.popleft()
@@ -226,7 +227,7 @@ class Session(asyncio.Protocol):
         self._feed.hungry(self)
 
     def _quit(self) -> None:
-        if not self.ended.done():
+        if not self._is_over:
             self._leaving = True
             self._asked.append((Ask.QUIT, None))
             self._write(b"QUIT\r\n")
@@ -263,7 +264,7 @@ class Session(asyncio.Protocol):
 
     def _look(self) -> None:
         self._timer = None
-        if self.ended.done():
+        if self._is_over:
             return
         if self._loop.time() < self._deadline:
             self._watch()
@@ -296,10 +297,12 @@ class Session(asyncio.Protocol):
             self._end(f"the connection broke: {error}" if error else "the server closed the connection")
         else:
             self._end("")
+        if not self.ended.done():  # its owner may be gone
+            self.ended.set_result(self._words)
 
     def _hang_up(self, words: str, *, confused: bool = False) -> None:
         """End the line at once; whatever is still to be written is not."""
-        if self.ended.done():
+        if self._is_over:
             return
         self.is_confused = confused and self._pipelines
         # More is unsent than what stands behind the final dot (TLS adds a little): so the dot is.
@@ -308,9 +311,9 @@ class Session(asyncio.Protocol):
         self._end(words, message_unsent=unsent)
 
     def _end(self, words: str, *, message_unsent: bool = False) -> None:
-        if self.ended.done():
+        if self._is_over:
             return
-        self.ended.set_result(words)
+        self._is_over, self._words = True, words
         if self._timer is not None:
             self._timer.cancel()
         asked = [*self._asked, *((ask, parcel) for ask, _, parcel in self._to_say)]

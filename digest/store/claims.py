@@ -86,6 +86,29 @@ def claim(tx: Connection, worker_id: int, walk: Walk, now: datetime, limit: int,
     return Claimed(claimed, sending, tuple(exhausted))
 
 
+def is_steady(walk: Walk) -> bool:
+    """Whether the next claim takes fresh ones of the only edition being sent, and need not look at anything else."""
+    now = time.monotonic()
+    return (
+        len(walk.work) == 1
+        and walk.work[0] != 0
+        and now - walk.looked_at < LOOK_EVERY
+        and now - walk.later_at.get(walk.work[0], -1.0) < LOOK_EVERY
+        and walk.work[0] not in walk.ended
+    )
+
+
+def swept(walk: Walk, edition_id: int, rows: Sequence[Sequence[Any]], limit: int) -> Claimed:
+    """What a sweep found. Readers who may not go are passed by: a later claim looks at them closely and says why."""
+    found = [Row._make(row) for row in rows]
+    if found:
+        walk.fresh[edition_id] = found[-1].id
+    if len(found) < limit or any(_why_not(row) for row in found):
+        walk.ended.add(edition_id)
+    going = [_to_delivery(row) for row in found if not _why_not(row)]
+    return Claimed(going, frozenset({edition_id}), ())
+
+
 def _work(tx: Connection, walk: Walk, now: int) -> list[int]:
     """What there is to send, read anew ten times a second: soon enough for a pause, and for a confirmation."""
     if time.monotonic() - walk.looked_at >= LOOK_EVERY:
@@ -164,7 +187,8 @@ def _take(
 
 
 def _mark(tx: Connection, worker_id: int, ids: list[int]) -> None:
-    given: Any = str(ids) if tx.dialect.name == "sqlite" else ids  # as each takes a list in one parameter
+    # A list in one parameter, as each reads it; the driver would look at every number.
+    given = str(ids) if tx.dialect.name == "sqlite" else "{" + str(ids)[1:-1] + "}"
     run(tx, MARK, {"worker": worker_id, "ids": given})
 
 

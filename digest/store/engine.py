@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ _SENDER_LOCKS = 0x446967  # the advisory locks' class in PostgreSQL: "Dig"
 _BUSY_SECONDS = 30
 # A sender's statements are few and prepared once. Right after a million rows were queued PostgreSQL knows nothing of
 # them yet, and a plan made then, or one made for any LIMIT, may read whole tables; these leave it only the indexes.
-_SENDER_PLANS = " ".join(
+SENDER_PLANS = " ".join(
     f"-c {name}"
     for name in (
         "plan_cache_mode=force_generic_plan",
@@ -39,7 +39,7 @@ _SENDER_PLANS = " ".join(
 class Store:
     """The database. `begin` opens a transaction that writes, `read` one that only looks.
 
-    `for_sending` tunes it for a sender's small, frequent transactions (see `_SENDER_PLANS`).
+    `for_sending` tunes it for a sender's small, frequent transactions (see `SENDER_PLANS`).
     """
 
     def __init__(self, url: str, *, for_sending: bool = False) -> None:
@@ -58,7 +58,7 @@ class Store:
                 self.url,
                 pool_pre_ping=not for_sending,  # a look before each transaction would double their number
                 hide_parameters=True,
-                connect_args={"options": _SENDER_PLANS} if for_sending else {},
+                connect_args={"options": SENDER_PLANS} if for_sending else {},
             )
         self._for_sending = for_sending
         self._kept: Connection | None = None  # a sender's: to fetch one from the pool costs as much as a statement
@@ -154,18 +154,17 @@ class Store:
 
 
 @contextmanager
-def together(tx: Connection) -> Iterator[Callable[[], None]]:
+def together(tx: Connection) -> Iterator[None]:
     """Let the driver's own statements inside go out without waiting for each answer, where the database can do so.
 
     PostgreSQL answers them all in one round trip; only what is fetched is waited for. Row counts are not known inside.
-    What is given may be called as the last thing inside: the commit then travels with the other statements.
     """
     if tx.dialect.name == "sqlite":
-        yield lambda: None
+        yield
         return
     driver: Any = tx.connection.driver_connection
     with driver.pipeline():
-        yield driver.commit
+        yield
 
 
 class SenderLock:

@@ -5,6 +5,7 @@ A row is `sending` in the database before its message may go on the wire, and `s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from digest.domain.editions import EditionState
 from digest.store import workers
 from digest.store.engine import Store
 from digest.store.schema import deliveries, editions
-from digest.store.statements import run
+from digest.store.statements import SETTLE, run, run_many
 
 LONGEST_REPLY = 500  # characters of a server's words that are kept
 _BATCH = 5_000  # rows a housekeeping transaction changes: short enough for a confirmation to wait for
@@ -30,45 +31,33 @@ def settle(tx: Connection, worker_id: int, outcomes: Sequence[Outcome], now: dat
     """
     if not outcomes:
         return
-    at = int(now.timestamp())
-    rows = [_values(each, at) for each in outcomes]
+    rows = rows_of(outcomes, now)
     if tx.dialect.name == "sqlite":
-        driver: Any = tx.connection.driver_connection
-        driver.executemany(_SETTLE_SQLITE, [(*row[1:], row[0], worker_id) for row in rows])
+        run_many(tx, SETTLE, [{**row, "worker": worker_id} for row in rows])
     else:
-        columns = ("ids", "states", "dues", "untried", "settled", "codes", "replies")
-        arrays: dict[str, Any] = {
-            name: list(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)
-        }
-        run(tx, {"postgresql": _SETTLE_POSTGRESQL}, {**arrays, "worker": worker_id})
+        run(tx, SETTLE, {"outcomes": json.dumps(rows), "worker": worker_id})
 
 
-def _values(outcome: Outcome, at: int) -> tuple[int, str, int | None, int, int | None, int, str]:
-    """(id, state, due, untried, settled, code, reply), as the statements take them."""
-    state = outcome.state
-    unsettled = state in UNSETTLED
-    # What is given back is due at once. It gets a time all the same: claims have passed the fresh ones by.
-    due = (int(outcome.due_at.timestamp()) if outcome.due_at else at) if unsettled else None
-    untried = 1 if state is DeliveryState.QUEUED else 0
-    receipt = outcome.receipt
-    reply = receipt.text[:LONGEST_REPLY].replace("\0", "")
-    return outcome.delivery_id, state.value, due, untried, None if unsettled else at, receipt.code, reply
-
-
-_SETTLE_SQLITE = """
-    UPDATE deliveries
-    SET state = ?, due_at = ?, attempts = attempts - ?, settled_at = ?, code = ?, reply = ?
-    WHERE id = ? AND worker_id = ? AND state IN ('sending', 'uncertain')
-"""
-_SETTLE_POSTGRESQL = """
-    UPDATE deliveries AS d
-    SET state = v.state, due_at = v.due, attempts = d.attempts - v.untried, settled_at = v.settled,
-        code = v.code, reply = v.reply
-    FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(dues)s::bigint[], %(untried)s::smallint[],
-                %(settled)s::bigint[], %(codes)s::smallint[], %(replies)s::text[])
-         AS v(id, state, due, untried, settled, code, reply)
-    WHERE d.id = v.id AND d.worker_id = %(worker)s AND d.state IN ('sending', 'uncertain')
-"""
+def rows_of(outcomes: Sequence[Outcome], now: datetime) -> list[dict[str, Any]]:
+    """Outcomes as the statements take them."""
+    at = int(now.timestamp())
+    rows = []
+    for id_, state, receipt, due_at, _ in outcomes:
+        unsettled = state in UNSETTLED
+        # What is given back is due at once. It gets a time all the same: claims have passed the fresh ones by.
+        due = (int(due_at.timestamp()) if due_at else at) if unsettled else None
+        rows.append(
+            {
+                "id": id_,
+                "state": state.value,
+                "due": due,
+                "untried": 1 if state is DeliveryState.QUEUED else 0,
+                "settled": None if unsettled else at,
+                "code": receipt.code,
+                "reply": receipt.text[:LONGEST_REPLY].replace("\0", ""),
+            }
+        )
+    return rows
 
 
 def make_uncertain(tx: Connection, worker_ids: Collection[int], now: datetime) -> int:

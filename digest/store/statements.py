@@ -16,7 +16,12 @@ def _both(text: str, **by_dialect: tuple[str, str]) -> dict[str, str]:
     """One statement for SQLite and PostgreSQL; `name=(sqlite, postgresql)` fills in where they differ."""
     sqlite = text.format(**{name: pair[0] for name, pair in by_dialect.items()})
     postgresql = text.format(**{name: pair[1] for name, pair in by_dialect.items()})
-    return {"sqlite": sqlite, "postgresql": re.sub(r"(?<!:):(\w+)", r"%(\1)s", postgresql)}
+    return {"sqlite": sqlite, "postgresql": _named(postgresql)}
+
+
+def _named(text: str) -> str:
+    """The text with parameters as psycopg names them."""
+    return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
 
 
 def run(tx: Connection, statement: dict[str, str], values: Any) -> Any:
@@ -86,20 +91,22 @@ WORK = _both(
 )
 
 _LOCK = ("", "FOR UPDATE SKIP LOCKED")
-_CLAIM = """
-    WITH due AS {materialized} (
-        SELECT * FROM deliveries WHERE edition_id = :edition AND {which} LIMIT :limit {lock}
-    )
-    SELECT d.id, d.mail, d.edition_id, d.queued_at, d.due_at, d.attempts, d.subscription_id,
-           s.newsletter, s.language, s.state AS standing, r.address AS reader, r.name,
-           x.address_hash IS NOT NULL AS suppressed
+_COLUMNS = """
+    d.id, d.mail, d.edition_id, d.queued_at, d.due_at, d.attempts, d.subscription_id, s.newsletter, s.language,
+    s.state AS standing, r.address AS reader, r.name, x.address_hash IS NOT NULL AS suppressed
+"""
+_READERS = """
     FROM due AS d
     LEFT JOIN subscriptions AS s ON s.id = d.subscription_id
     LEFT JOIN subscribers AS r ON r.id = s.subscriber_id
     LEFT JOIN suppressions AS x ON x.subscriber_id = s.subscriber_id
-    ORDER BY {order}
 """
-_MATERIALIZED = ("MATERIALIZED", "MATERIALIZED")
+_CLAIM = """
+    WITH due AS MATERIALIZED (
+        SELECT * FROM deliveries WHERE edition_id = :edition AND {which} LIMIT :limit {lock}
+    )
+    SELECT {columns} {readers} ORDER BY {order}
+"""
 
 
 def _claiming(which: str, order: str, claim_order: str) -> dict[str, str]:
@@ -108,7 +115,8 @@ def _claiming(which: str, order: str, claim_order: str) -> dict[str, str]:
         which=(f"{which} ORDER BY {claim_order}",) * 2,
         order=(order, order),
         lock=_LOCK,
-        materialized=_MATERIALIZED,
+        columns=(_COLUMNS,) * 2,
+        readers=(_READERS,) * 2,
     )
 
 
@@ -149,7 +157,45 @@ LETTERS = _both(
 )
 MARK = _both(
     "UPDATE deliveries SET state = 'sending', worker_id = :worker, attempts = attempts + 1 WHERE {among}",
-    among=("id IN (SELECT value FROM json_each(:ids))", "id = ANY(:ids)"),
+    among=("id IN (SELECT value FROM json_each(:ids))", "id = ANY(CAST(:ids AS bigint[]))"),
 )
 SKIP = _both("UPDATE deliveries SET state = 'skipped', reply = :reason, settled_at = :now WHERE id = :id")
 POSTPONE = _both("UPDATE deliveries SET due_at = :due WHERE id = :id")
+_OUTCOMES = (
+    "json_to_recordset(CAST(:outcomes AS json)) AS v(id bigint, state text, due bigint, untried smallint,"
+    " settled bigint, code smallint, reply text)"
+)
+_SETTLE_SQLITE = """
+    UPDATE deliveries
+    SET state = :state, due_at = :due, attempts = attempts - :untried, settled_at = :settled,
+        code = :code, reply = :reply
+    WHERE id = :id AND worker_id = :worker AND state IN ('sending', 'uncertain')
+"""
+_SETTLE_POSTGRESQL = f"""
+    UPDATE deliveries AS d
+    SET state = v.state, due_at = v.due, attempts = d.attempts - v.untried, settled_at = v.settled,
+        code = v.code, reply = v.reply
+    FROM {_OUTCOMES}
+    WHERE d.id = v.id AND d.worker_id = :worker AND d.state IN ('sending', 'uncertain')
+"""
+SETTLE = _both("{settle}", settle=(_SETTLE_SQLITE, _SETTLE_POSTGRESQL))
+# A whole turn in one statement, for PostgreSQL, where each costs a round trip. It is a transaction by itself.
+SWEEP = _named(
+    f"""
+    WITH settled AS ({_SETTLE_POSTGRESQL}),
+    due AS MATERIALIZED (
+        SELECT * FROM deliveries
+        WHERE edition_id = :edition AND state = 'queued' AND due_at IS NULL AND id > :after
+        ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ),
+    known AS MATERIALIZED (
+        SELECT {_COLUMNS} {_READERS}
+    ),
+    marked AS (
+        UPDATE deliveries AS d SET state = 'sending', worker_id = :worker, attempts = d.attempts + 1
+        FROM known AS k
+        WHERE d.id = k.id AND k.standing = 'confirmed' AND k.reader IS NOT NULL AND NOT k.suppressed
+    )
+    SELECT * FROM known ORDER BY id
+    """
+)
