@@ -12,9 +12,15 @@ demo: $(VENV)/ok        ## the main job on sample content, start to finish (set-
 test: $(VENV)/ok        ## all the tests (set-up included); ARGS="-k name" picks some
 	$(BIN)/pytest $(ARGS)
 
+crash: $(VENV)/ok       ## kill it a hundred times in mid-send, fill its disk, turn its clock: nobody lost, nobody twice
+	$(BIN)/python -m tests.crash $(ARGS)
+
+bench: $(VENV)/ok       ## how fast, in turns with smtp-source; ARGS="--quick", or names: see bench/README.md
+	$(BIN)/python -m bench $(ARGS)
+
 check: $(VENV)/ok       ## ruff, mypy --strict and the test of the layers
-	$(BIN)/ruff check digest tests
-	$(BIN)/ruff format --check digest tests
+	$(BIN)/ruff check digest tests bench
+	$(BIN)/ruff format --check digest tests bench
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_layers.py
 
@@ -38,4 +44,4 @@ $(VENV)/ok: requirements-dev.lock pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help demo test check serve wheel lock clean
+.PHONY: help demo test crash bench check serve wheel lock clean
