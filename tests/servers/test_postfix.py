@@ -65,3 +65,42 @@ def test_two_run_at_once_and_one_speaks_tls(postfix: postfix_server.Postfix) -> 
     assert postfix.received("alice@other.test") == []
     send(postfix, "dora@mail.test")
     assert len(postfix.wait_for("dora@mail.test")) == 1
+
+
+def test_a_password_is_asked_for_over_tls_only() -> None:
+    with postfix_server.running(tls=True, login=("digest", "open sesame")) as server:
+        context = ssl.create_default_context(cafile=server.ca_file)
+        with smtplib.SMTP("localhost", server.port, timeout=10) as session:
+            session.ehlo()
+            assert "auth" not in session.esmtp_features
+            session.starttls(context=context)
+            with pytest.raises(smtplib.SMTPRecipientsRefused):
+                session.sendmail("desk@mail.test", ["alice@mail.test"], MESSAGE)
+            with pytest.raises(smtplib.SMTPAuthenticationError):
+                session.login("digest", "wrong")
+        with smtplib.SMTP_SSL("localhost", server.tls_port, timeout=10, context=context) as session:
+            session.ehlo()
+            assert set(session.esmtp_features["auth"].split()) == {"PLAIN", "LOGIN", "CRAM-MD5"}
+            session.login("digest", "open sesame")
+            session.sendmail("desk@mail.test", ["alice@mail.test"], MESSAGE)
+        assert len(server.wait_for("alice@mail.test")) == 1
+
+
+def test_it_can_be_told_any_setting_and_stopped_and_started_again() -> None:
+    with postfix_server.running(settings={"message_size_limit": "10240"}) as server:
+        server.stop()
+        with pytest.raises(ConnectionRefusedError):
+            send(server, "alice@mail.test")
+        server.start()
+        with smtplib.SMTP(server.host, server.port, timeout=10) as session:
+            session.ehlo()
+            assert session.esmtp_features["size"] == "10240"
+
+
+def test_a_mailbox_may_open_later() -> None:
+    with postfix_server.running() as server:
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            send(server, "later-1@mail.test")
+        server.open_later()
+        send(server, "later-1@mail.test")
+        assert len(server.wait_for("later-1@mail.test")) == 1
