@@ -68,6 +68,8 @@ def print_edition(app: App, edition: Edition) -> None:
         say(f"{edition.audience:,} readers would get it. See it: digest edition preview {edition.id}")
     elif not shown["candidates"]:
         say("No article was read or published in that period. Is everything collected? digest collect --check")
+    if edition.state is EditionState.SENDING:
+        say(f"Watch it: digest edition watch {edition.id}, or {app.links.progress(edition.id)}")
     if edition.state is EditionState.PAUSED:
         say(f"To go on: digest edition send {edition.id}")
 

@@ -24,6 +24,7 @@ class Purpose(StrEnum):
     BOUNCE = "bounce"
     MESSAGE = "message"
     ADDRESS = "address"
+    PROGRESS = "progress"
 
 
 class Links:
@@ -58,6 +59,16 @@ class Links:
         """The subscription id. Raises InvalidToken."""
         number: int
         (number,) = _NUMBER.unpack(self._open(Purpose.UNSUBSCRIBE, token, _NUMBER.size))
+        return number
+
+    def progress(self, edition_id: int) -> str:
+        """The link that shows how far an edition is."""
+        return self.url(f"api/v1/progress/{self._seal(Purpose.PROGRESS, _NUMBER.pack(edition_id))}")
+
+    def read_progress(self, token: str) -> int:
+        """The edition id. Raises InvalidToken."""
+        number: int
+        (number,) = _NUMBER.unpack(self._open(Purpose.PROGRESS, token, _NUMBER.size))
         return number
 
     def envelope_sender(self, bounce_address: str, delivery_id: int) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from digest import __version__
 from digest.app import App, Clock
 from digest.errors import StoreUnavailable
-from digest.web import archive, beacon, confirming, health, leaving, signup
+from digest.web import archive, beacon, confirming, health, leaving, progress, signup
 from digest.web.clients import Clients
 from digest.web.guards import Guards, log
 from digest.web.pages import Pages
@@ -44,6 +44,7 @@ def create_web(app: App, clock: Clock) -> FastAPI:
     web.include_router(leaving.router(app, pages, clock))
     web.include_router(archive.router(app, pages))
     web.include_router(beacon.router(app, tally, clock))
+    web.include_router(progress.router(app, clock))
     web.include_router(health.router(app))
     web.include_router(pages.router())
     web.add_middleware(Guards, apology=pages.error)

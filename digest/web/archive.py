@@ -52,7 +52,7 @@ def router(app: App, pages: Pages) -> APIRouter:
             _, rendering = publishing.archived(app.store, int(edition))
         except NotFound:
             raise HTTPException(404) from None
-        html = pattern(rendering.mark).sub(app.links.url(""), rendering.html)
+        html = pattern(rendering.mark).sub(lambda slot: "" if slot[1] == "name" else app.links.url(""), rendering.html)
         return HTMLResponse(html, headers={**_CACHED, "Content-Security-Policy": _POLICY})
 
     return routes
