@@ -9,6 +9,8 @@ from digest.domain.deliveries import Receipt
 LONGEST_LINE = 4096  # octets of a line that are kept; the RFC allows 512
 MOST_LINES = 200  # of one reply
 _MOST_SKIPPED = 1 << 20  # octets of one line that are thrown away before we hang up
+_USUAL = (b"250 ", b"354 ")
+_MOST_KNOWN = 16
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.S)
 _REPEATED = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
 
@@ -24,6 +26,7 @@ class Replies:
         self._rest = b""
         self._skipped = 0  # octets of an over-long line thrown away so far
         self._code = b""
+        self._known: dict[bytes, Receipt] = {}  # a server says the same to each MAIL, RCPT and DATA
         self._texts: list[str] = []
 
     @property
@@ -38,8 +41,13 @@ class Replies:
         found: list[Receipt] = []
         for line in lines:
             self._skipped = 0
-            if receipt := self._take(line[:LONGEST_LINE].rstrip(b"\r")):
+            is_whole = not self._texts
+            if is_whole and (known := self._known.get(line)):
+                found.append(known)
+            elif receipt := self._take(line[:LONGEST_LINE].rstrip(b"\r")):
                 found.append(receipt)
+                if is_whole and line.startswith(_USUAL) and len(self._known) < _MOST_KNOWN:
+                    self._known[line] = receipt
         if len(self._rest) > LONGEST_LINE:
             self._skipped += len(self._rest) - LONGEST_LINE
             self._rest = self._rest[:LONGEST_LINE]
