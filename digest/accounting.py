@@ -24,6 +24,7 @@ def close(tx: Transaction, hash_address: Hash, edition_id: int, now: datetime) -
     Readers whose mailbox the server said does not exist are suppressed now, as a bounce would: by now the whole
     run has shown whether the server can be believed.
     """
+    editions.required(tx, edition_id, lock=True)  # whoever queues a copy of it again waits for us, or we for them
     if not outbox.is_settled(tx, edition_id) or not editions.move(tx, edition_id, EditionState.SENT, sent_at=now):
         return None
     counts = deliveries.counts(tx, edition_id)

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +29,9 @@ from digest.store.sweeping import Sweeper
 
 SILENT_FOR = 20  # beats of ours without one of theirs: its machine has vanished
 
+_BEATS_MISSED = 3  # then a free lock means that its worker is dead
+_HOUSEKEEPING = 60  # beats between looks at what hardly ever needs one
+
 log = logging.getLogger("digest.delivering")
 
 
@@ -46,6 +49,7 @@ class Held:
     delivery: Delivery
     relay: int  # which of the servers gets it
     at: float  # when it was claimed, on the monotonic clock
+    counted_at: datetime  # when it took a place in its server's hour
     lines: int = 0  # connections that broke under it
     parcel: Parcel | None = None
 
@@ -78,11 +82,15 @@ class Books:
     lost_track: bool = False  # a transaction's end was not heard
     beaten_at: float = -1e9
     _worker_id: int = 0
-    _locks: list[SenderLock] = field(default_factory=list)
+    others_send: bool = False  # another worker has sent something lately
+    answers: deque[tuple[str, bool, float]] = field(default_factory=deque)  # for the pace: (domain, patience?, when)
+    _sending_lock: SenderLock | None = None  # of the whole installation, on SQLite
+    _lock: SenderLock | None = None  # that we are this worker
     _given: Counter[int] = field(default_factory=Counter)  # messages each server was given
     _walk: claims.Walk = field(default_factory=claims.Walk)
     _notes: list[accounting.Note] = field(default_factory=list)  # the desk has not been told yet
     _sweeper: Sweeper | None = None
+    _beats: int = 0
     _heartbeats: dict[int, tuple[datetime, int]] = field(default_factory=dict)
 
     @property
@@ -95,12 +103,11 @@ class Books:
         if self.store.is_sqlite and not self.is_member:
             if (lock := self.store.lock_sending()) is None:
                 raise SenderBusy
-            self._locks.append(lock)
+            self._sending_lock = lock
         with self.store.begin() as tx:
             self._worker_id = workers.register(tx, socket.gethostname(), os.getpid(), self.clock())
-        if lock := self.store.lock_sender(self._worker_id):
-            self._locks.append(lock)
-        self.beat(0)
+        self._lock = self.store.lock_sender(self._worker_id)
+        self.beat(0, {})
 
     async def let_go(self) -> None:
         """Close what lives in the event loop."""
@@ -111,8 +118,9 @@ class Books:
         """Leave nothing behind."""
         with self.store.begin() as tx:
             workers.stop(tx, self._worker_id, self.clock())
-        for lock in self._locks:
-            lock.release()
+        for lock in (self._lock, self._sending_lock):
+            if lock is not None:
+                lock.release()
 
     # --- a turn ---------------------------------------------------------------------------------------
 
@@ -125,8 +133,11 @@ class Books:
         meanwhile.
         """
         now = self.clock()
+        self._learn()
         walk, self._walk = self._walk, claims.Walk()  # should the transaction fail, claims begin anew
         with self.store.begin() as tx:
+            if self._capped:
+                usage.lock(tx)
             notes = self._prepare(tx, outcomes, pausing, held, now)
             if pausing:
                 walk.looked_at = -1.0
@@ -135,13 +146,14 @@ class Books:
                 outbox.settle(tx, self._worker_id, outcomes, now)
                 turn = None if self.pace.is_idle else self._turn_of
                 found = claims.claim(tx, self._worker_id, walk, now, sum(rooms.values()), turn)
-            claimed = self._share_out(found.deliveries, rooms)
-            self._count(tx, [(self.servers[each.relay].name, 1) for each in claimed], now)
-            if found.exhausted:
+            claimed = self._share_out(found.deliveries, rooms, now)
+            self._count(tx, [(self.servers[each.relay].name, now, 1) for each in claimed])
+            # Without room, as when a cap is used up, nothing was looked for: an edition may be at its end all the same.
+            if perhaps_over := set(found.exhausted) or (set() if claimed or sum(rooms.values()) else found.editions):
                 still_held = held.keys() - {each.delivery_id for each in outcomes}
                 busy = {held[id_].delivery.edition_id for id_ in still_held}
                 busy |= {each.edition_id for each in found.deliveries}
-                for edition_id in set(found.exhausted) - busy:
+                for edition_id in perhaps_over - busy:
                     notes += accounting.close(tx, self.hash_address, edition_id, now) or []
         self.lost_track, self._walk = False, walk
         self._notes += notes
@@ -155,6 +167,7 @@ class Books:
             and not (pausing or self.lost_track or self._capped)
             and self.pace.is_idle
             and sum(rooms.values()) > 0
+            and not self.answers
             and claims.is_steady(self._walk)
             and not any(each.state in UNSETTLED or each.server for each in outcomes)
         )
@@ -164,9 +177,10 @@ class Books:
         assert self._sweeper is not None
         walk, self._walk = self._walk, claims.Walk()
         room = sum(rooms.values())
-        found = await self._sweeper.settle_and_claim(self._worker_id, walk, outcomes, self.clock(), room)
+        now = self.clock()
+        found = await self._sweeper.settle_and_claim(self._worker_id, walk, outcomes, now, room)
         self._walk = walk
-        claimed = self._share_out(found.deliveries, rooms)
+        claimed = self._share_out(found.deliveries, rooms, now)
         failed = [outcome for each in claimed if (outcome := self._write(each))]
         return Turned(outcomes, frozenset(), found.editions, claimed, failed)
 
@@ -184,7 +198,7 @@ class Books:
         # We may have been taken for dead, and the edition for settled, while one of its readers was to wait.
         unsettled = {each.delivery_id for each in outcomes if each.state in UNSETTLED} & held.keys()
         editions.reopen(tx, {held[id_].delivery.edition_id for id_ in unsettled})
-        self._count(tx, [(each.server, -1) for each in outcomes if each.server], now)
+        self._count(tx, [(each.server, each.counted_at or now, -1) for each in outcomes if each.server])
         return self._pause(tx, pausing)
 
     def _limit(self, tx: Transaction, rooms: dict[int, int], now: datetime) -> None:
@@ -197,25 +211,30 @@ class Books:
     def _turn_of(self, domain: str, again: bool) -> float:
         return self.pace.admit(domain, time.monotonic(), again=again)
 
-    def _share_out(self, found: Sequence[Delivery], rooms: dict[int, int]) -> list[Held]:
+    def _share_out(self, found: Sequence[Delivery], rooms: dict[int, int], now: datetime) -> list[Held]:
         """Which server gets which message: the one that is furthest behind its weight and has room."""
-        now, shared = time.monotonic(), []
+        at, shared = time.monotonic(), []
         for delivery in found:
             open_ones = (number for number, room in rooms.items() if room > 0)
             number = min(open_ones, key=lambda n: self._given[n] / max(self.servers[n].weight, 1))
             rooms[number] -= 1
             self._given[number] += 1
-            shared.append(Held(delivery, number, now))
+            shared.append(Held(delivery, number, at, now))
         return shared
 
-    def _count(self, tx: Transaction, given: list[tuple[str, int]], now: datetime) -> None:
-        """Hold messages against the caps of the servers that have any."""
-        totals: Counter[str] = Counter()
-        for name, number in given:
+    def _count(self, tx: Transaction, given: list[tuple[str, datetime, int]]) -> None:
+        """Hold messages against the caps of the servers that have any, in the minute they were given."""
+        totals: Counter[tuple[str, datetime]] = Counter()
+        for name, at, number in given:
             if name in self._capped:
-                totals[name] += number
-        for name, number in totals.items():
-            usage.add(tx, name, number, now)
+                totals[name, at] += number
+        for (name, at), number in totals.items():
+            usage.add(tx, name, number, at)
+
+    def _learn(self) -> None:
+        """What the answers say of the pace; here, so that only one thread has to do with it."""
+        while self.answers:
+            self.pace.answered(*self.answers.popleft())
 
     def _pause(self, tx: Transaction, pausing: Mapping[int, str]) -> list[accounting.Note]:
         notes: list[accounting.Note] = []
@@ -230,7 +249,9 @@ class Books:
         try:
             held.parcel = self.write(held.delivery, held)
         except StoreUnavailable as error:
-            return Outcome(held.delivery.id, DeliveryState.QUEUED, Receipt(0, str(error)))
+            back = Receipt(0, str(error))
+            server = self.servers[held.relay].name
+            return Outcome(held.delivery.id, DeliveryState.QUEUED, back, None, server, held.counted_at)
         except Exception as error:  # a defect of ours, before anything went out
             log.exception("delivery %d failed here, not at the server", held.delivery.id)
             return Outcome(held.delivery.id, DeliveryState.FAILED, Receipt(0, f"{type(error).__name__}: {error}"))
@@ -238,39 +259,54 @@ class Books:
 
     # --- once a second ----------------------------------------------------------------------------------
 
-    def beat(self, sent: int) -> None:
+    def beat(self, sent: int, held: Mapping[int, Held]) -> None:
         """Say that we live and sent so many since the last beat; look whether the others do; share what was learned."""
         now, at = self.clock(), time.monotonic()
         rate = sent / (at - self.beaten_at)
         self.beaten_at = at
         self._walk.rewind()
-        self._locks = [lock for lock in self._locks if lock.is_held()]
-        if not self._locks and (lock := self.store.lock_sender(self._worker_id)):
-            self._locks.append(lock)
+        self._learn()
+        if self._lock is None or not self._lock.is_held():
+            self._lock = self.store.lock_sender(self._worker_id)
         with self.store.begin() as tx:
             workers.beat(tx, self._worker_id, now, rate)
+            # A statement whose end was never heard may have come through later than we looked.
+            outbox.release_unknown(tx, self._worker_id, list(held), now)
             usage.slow_down(tx, self.pace.take_changes(), now)
             slowed = usage.slowed(tx)
             others = [each for each in workers.not_stopped(tx) if each.id != self._worker_id]
-            outbox.mend_due_times(tx, now)
-            outbox.cancel_some(tx, now)
+            self._keep_house(tx, now)
         while self._notes:
             self.tell_desk(*self._notes[0])
             del self._notes[0]
-        silent = self._silent(others)
+        alive, silent = self._look_at(others)
+        self.others_send = any(each.rate > 0 and each.id not in silent for each in others)
         self.pace.hear(slowed, 1 / (1 + len(others) - len(silent)))
-        if unknown := outbox.bury_the_dead(self.store, self._worker_id, silent, now):
+        if unknown := outbox.bury_the_dead(self.store, self._worker_id, alive, silent, now):
             log.warning("a sender died; the fate of %d messages is unknown", unknown)
             self._notes.append((0, "A sender stopped in the middle", _UNCERTAIN.format(number=unknown)))
 
-    def _silent(self, others: Sequence[workers.Worker]) -> set[int]:
-        """Workers whose heartbeat did not move while we looked on, again and again: no clock is believed."""
+    def _keep_house(self, tx: Transaction, now: datetime) -> None:
+        outbox.cancel_some(tx, now)
+        self._beats += 1
+        if self._beats % _HOUSEKEEPING == 1:
+            outbox.mend_due_times(tx, now)
+            usage.forget_old(tx, now)
+
+    def _look_at(self, others: Sequence[workers.Worker]) -> tuple[set[int], set[int]]:
+        """Workers that are alive whatever their lock says, and those long silent. No clock is believed.
+
+        When PostgreSQL starts anew all locks are free for a moment; so one that still beats is not dead. On one machine
+        the operating system knows better.
+        """
         before = self._heartbeats
         self._heartbeats = {}
         for each in others:
             moment, beats = before.get(each.id, (each.heartbeat_at, 0))
             self._heartbeats[each.id] = (each.heartbeat_at, beats + 1 if moment == each.heartbeat_at else 0)
-        return {worker_id for worker_id, (_, beats) in self._heartbeats.items() if beats > SILENT_FOR}
+        unmoved = {worker_id: beats for worker_id, (_, beats) in self._heartbeats.items()}
+        alive = set() if self.store.is_sqlite else {id_ for id_, beats in unmoved.items() if beats < _BEATS_MISSED}
+        return alive, {id_ for id_, beats in unmoved.items() if beats > SILENT_FOR}
 
 
 _UNCERTAIN = (

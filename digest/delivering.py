@@ -137,7 +137,7 @@ class Sender:
 
     async def _beat(self) -> None:
         sent, self._sent = self._sent, 0
-        await self._in_books(self.books.beat, sent)
+        await self._in_books(self.books.beat, sent, self._held)
         for relay in self._relays:
             relay.set_share(self.books.pace.share)
 
@@ -175,8 +175,11 @@ class Sender:
         held = Counter(each.relay for each in self._held.values())
         held.subtract(self._held[each.delivery_id].relay for each in outcomes if each.delivery_id in self._held)
         usable = [number for number, relay in enumerate(self._relays) if relay.is_usable]
-        first = [number for number in usable if self.books.servers[number].weight]
-        return {number: self._relays[number].room(held[number], WINDOW) for number in first or usable}
+        first = [number for number in usable if self.books.servers[number].weight] or usable
+        heaviest = max((self.books.servers[number].weight for number in first), default=1) or 1
+        # A server's window is as wide as its weight: so it gets its share also while all are busy.
+        shares = {number: (self.books.servers[number].weight or 1) / heaviest for number in first}
+        return {number: self._relays[number].room(held[number], WINDOW * shares[number]) for number in first}
 
     def _hand_out(self, turned: Turned) -> None:
         self._held.update((held.delivery.id, held) for held in turned.claimed)
@@ -197,11 +200,10 @@ class Sender:
         is_any_usable = any(relay.is_usable for relay in self._relays)
         for relay in self._relays:
             trouble = None if relay.is_usable else relay.trouble
-            receipt = Receipt(trouble.code, trouble.reply) if trouble and not is_any_usable else NO_RECEIPT
             back = relay.withdraw() if trouble else relay.withdraw(lambda p: not self._wants(p) or _is_stale(p, stale))
             for parcel in back:
-                self._give_back(_held(parcel), receipt)
-            if trouble and not is_any_usable:
+                self._give_back(_held(parcel), is_waiting=bool(trouble) and not is_any_usable)
+            if trouble and not is_any_usable and not self.books.others_send:
                 self._to_pause.update(dict.fromkeys(self._wanted, str(trouble)))
 
     def _wants(self, parcel: Parcel) -> bool:
@@ -216,7 +218,8 @@ class Sender:
         ruling = self.judge.answered(held.delivery, *answer, held.lines + 1, self.books.clock(), luck)
         if answer.command in ("RCPT", "END"):
             wants_patience = ruling.verdict is Verdict.DEFERRED and asks_for_patience(answer.receipt)
-            self.books.pace.answered(held.delivery.domain, wants_patience, time.monotonic())
+            if wants_patience or self.books.pace.is_learning:
+                self.books.answers.append((held.delivery.domain, wants_patience, time.monotonic()))
         self._follow(held, parcel, ruling)
 
     def _lost(self, parcel: Parcel, words: str, after_data: bool) -> None:
@@ -245,11 +248,17 @@ class Sender:
         if len(self._outcomes) >= self._enough:
             self._ring()
 
-    def _give_back(self, held: Held, receipt: Receipt = NO_RECEIPT) -> None:
-        """Untried: it goes back into the outbox, and its place in the server's hour is free again."""
-        due_at = None if held.delivery.edition_id or not receipt.text else self.books.clock() + self.judge.patience.soon
+    def _give_back(self, held: Held, *, is_waiting: bool = False) -> None:
+        """Untried: it goes back into the outbox, and its place in the server's hour is free again.
+
+        `is_waiting`: for the server to be mended. An edition pauses meanwhile; other mail is looked at again soon.
+        """
+        soon = self.books.clock() + self.judge.patience.soon
+        due_at = soon if is_waiting and not held.delivery.edition_id else None
         server = self.books.servers[held.relay].name
-        self._outcomes.append(Outcome(held.delivery.id, DeliveryState.QUEUED, receipt, due_at, server))
+        self._outcomes.append(
+            Outcome(held.delivery.id, DeliveryState.QUEUED, NO_RECEIPT, due_at, server, held.counted_at)
+        )
 
     # --- the end ------------------------------------------------------------------------------------------
 
@@ -258,7 +267,15 @@ class Sender:
         for relay in self._relays:
             for parcel in relay.withdraw():
                 self._give_back(_held(parcel))
-        await asyncio.gather(*(relay.close() for relay in self._relays))
+        closing = asyncio.gather(*(relay.close() for relay in self._relays))
+        while not closing.done():  # the slowest answer may take minutes: what is known by now is recorded by now
+            await asyncio.wait([closing], timeout=_TICK)
+            try:
+                await self._turn(claiming=False)
+                if time.monotonic() - self.books.beaten_at >= HEARTBEAT:
+                    await self._beat()
+            except StoreUnavailable:
+                self.books.lost_track = True
         for relay in self._relays:
             for parcel in relay.withdraw():  # put back while it closed
                 self._give_back(_held(parcel))

@@ -65,13 +65,15 @@ RESENDABLE: dict[str, frozenset[DeliveryState]] = {
 
 
 def resend(store: Store, edition_id: int, states: frozenset[DeliveryState], reader_key: str, now: datetime) -> int:
-    """Queue settled deliveries again, with the same Message-ID; returns how many."""
+    """Queue settled deliveries again, with the same Message-ID; returns how many. A paused edition stays paused."""
     with store.begin() as tx:
-        edition = editions.required(tx, edition_id)
+        edition = editions.required(tx, edition_id, lock=True)
         if edition.frozen_at is None:
             raise WrongState("edition", edition_id, edition.state, "resent", "it was never sent")
+        if edition.state is EditionState.CANCELLED:
+            raise WrongState("edition", edition_id, edition.state, "resent", "nothing of it goes out any more")
         again = deliveries.queue_again(tx, edition_id, states, now, reader_key)
-        if again and edition.state is not EditionState.SENDING:
+        if again and edition.state is EditionState.SENT:
             editions.move(tx, edition_id, EditionState.SENDING)
         return again
 

@@ -121,6 +121,7 @@ MAX_MODULE = 300
 HARD_MAX_MODULE = 350
 LONGER_MODULES: dict[str, str] = {
     "digest.config": "every setting with its type and default, on one page",
+    "digest.bookkeeping": "everything a sender writes into the database, and nothing else",
     "digest.mail.session": "one state machine: apart, nobody would see that every reply has its place",
     "digest.store.schema": "the whole data model, on one page",
 }

@@ -15,19 +15,24 @@ from digest.delivering import Sender
 @contextlib.asynccontextmanager
 async def members(sender: Sender, processes: int):  # type: ignore[no-untyped-def]
     """While inside, `processes` - 1 more send beside `sender`, from when it has begun."""
-    joining = asyncio.create_task(_join(sender, processes))
+    crew: list[subprocess.Popen[bytes]] = []
+    joining = asyncio.create_task(_join(sender, processes, crew))
     try:
         yield
     finally:
         joining.cancel()
-        (crew,) = await asyncio.gather(joining, return_exceptions=True)
-        if isinstance(crew, list):
-            await _dismiss(crew)
+        await asyncio.gather(joining, return_exceptions=True)
+        await _dismiss(crew)
 
 
-async def _join(sender: Sender, processes: int) -> list[subprocess.Popen[bytes]]:
+async def _join(sender: Sender, processes: int, crew: list[subprocess.Popen[bytes]]) -> None:
+    """Start the others when the first has begun, and let go of them when it is told to stop, not when it has."""
     await sender.started.wait()
-    return [_start(processes) for _ in range(processes - 1)]
+    crew += [_start(processes) for _ in range(processes - 1)]
+    await sender.stopping.wait()
+    for each in crew:
+        if each.stdin is not None:
+            each.stdin.close()
 
 
 def _start(processes: int) -> subprocess.Popen[bytes]:

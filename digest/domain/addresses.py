@@ -35,6 +35,8 @@ class Address:
         if match is None:
             raise InvalidAddress(text[:320], "it should look like name@example.com")
         local, domain = match.groups()
+        if "=?" in local:  # mail programs would decode it as an encoded word, into whatever was hidden in it (RFC 2047)
+            raise InvalidAddress(text[:320], "it looks like something encoded, not like an address")
         if len(local) > MAX_LOCAL or len(text) > MAX_ADDRESS:
             raise InvalidAddress(text[:320], "it is longer than mail allows")
         return cls(local, domain.lower())

@@ -150,7 +150,8 @@ def retry_wait(attempts: int, first: timedelta, luck: float) -> timedelta:
 class Outcome(NamedTuple):
     """What one attempt came to, to be recorded: the new state, the server's words, when to try again.
 
-    `server` is named when the message was given back untried: the place it took in that server's hour is free again.
+    `server` is named when the message was given back untried: the place it took in that server's hour, at
+    `counted_at`, is free again.
     """
 
     delivery_id: int
@@ -158,6 +159,7 @@ class Outcome(NamedTuple):
     receipt: Receipt
     due_at: datetime | None = None
     server: str = ""
+    counted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,11 @@ class DomainPace:
         """Whether no domain is limited, so that nobody need be asked."""
         return not self.limits and not self.slowed
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether good answers matter too: some domain is limited, or was in trouble."""
+        return bool(self._domains)
+
     def admit(self, domain: str, at: float, *, again: bool = False) -> float:
         """0: send it now, a token is taken. Otherwise how many seconds from now its turn comes.
 

@@ -55,6 +55,8 @@ def _plain_reason(typed: str) -> str:
         return "it holds a character that cannot be in an address"
     if "<" in typed or ">" in typed or '"' in typed:
         return "write the address alone, without a name around it"
+    if "=?" in typed:
+        return "it looks like something encoded, not like an address"
     if "@" not in typed:
         return "there is no @ in it"
     if typed.count("@") > 1:

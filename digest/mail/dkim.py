@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class Signer:
         return b"".join(self._field(key, body_hash, names, canonical) for key in self._keys)
 
     def _field(self, key: _Key, body_hash: bytes, names: bytes, canonical: bytes) -> bytes:
-        value = b"v=1; a=%b; c=relaxed/simple; d=%b; s=%b;\r\n h=%b;\r\n bh=%b;\r\n b=" % (
+        value = b"v=1; a=%b; c=relaxed/simple; d=%b;\r\n s=%b;\r\n h=%b;\r\n bh=%b;\r\n b=" % (
             key.algorithm,
             self._domain,
             key.selector,
@@ -76,9 +77,8 @@ def _relaxed(head: bytes) -> tuple[bytes, bytes]:
         fields[name.decode("ascii").lower()] = _BLANKS.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ")
     there = [name for name in SIGNED if name in fields]
     canonical = b"".join(b"%b:%b\r\n" % (name.encode(), fields[name]) for name in there)
-    names = [*there, *OVERSIGNED]
-    rows = [names[at : at + 6] for at in range(0, len(names), 6)]
-    return ":\r\n  ".join(":".join(row) for row in rows).encode(), canonical
+    names = textwrap.wrap(": ".join([*there, *OVERSIGNED]), 70, break_long_words=False, break_on_hyphens=False)
+    return "\r\n  ".join(line.replace(": ", ":") for line in names).encode(), canonical
 
 
 def load(domain: str, rsa_key: tuple[str, Path] | None, ed25519_key: tuple[str, Path] | None) -> Signer:

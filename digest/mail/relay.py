@@ -24,7 +24,8 @@ Lost = Callable[[Parcel, str, bool], None]  # (parcel, words, after_data)
 
 GROW_AFTER = 2.0  # seconds without trouble until there is one connection more
 REST = 30.0  # seconds a server is left alone that could not be reached
-LOCKSTEP_AFTER = 2  # lines in a row that broke while commands went out together: one by one from then on
+LOCKSTEP_AFTER = 2  # lines in a row that broke while commands went out together: one by one after that
+LOCKSTEP_FOR = 600.0  # seconds; then they are tried together again
 
 log = logging.getLogger("digest.relay")
 
@@ -57,7 +58,7 @@ class Relay:
         self._hungry: dict[Session, None] = {}  # would take the next message's envelope already
         self._sessions: set[Session] = set()
         self._bucket = Bucket(0.0)
-        self._lockstep = False
+        self._lockstep_until = 0.0
         self._suspicions = 0
         self._resting_until = 0.0
         self._changed_at = 0.0
@@ -80,11 +81,11 @@ class Relay:
         """Whether it can be given work now."""
         return self.is_open and self._loop.time() >= self._resting_until
 
-    def room(self, held: int, window: int) -> int:
+    def room(self, held: int, window: float) -> int:
         """How many more messages it can be given, when it holds `held` and each connection may have `window`."""
         if not self.is_usable:
             return 0
-        room = self.allowed * window - held
+        room = max(1, int(self.allowed * window)) - held
         if self._bucket.rate:  # no more than go out within a moment: what waits here is not re-read
             room = min(room, max(1, int(self._bucket.rate / 2)) - len(self._ready))
             if self._bucket.wait(self._loop.time()) > 0.5:
@@ -149,9 +150,10 @@ class Relay:
 
     def answered(self, parcel: Parcel, answer: Answer) -> None:
         """The server has decided."""
-        self._suspicions = self.failures = 0
-        self.trouble = None
-        self._grow()
+        if answer.receipt.code != 421 or answer.command == "END":  # one that only turns us away is no good news
+            self._suspicions = self.failures = 0
+            self.trouble = None
+            self._grow()
         self._tell_answered(parcel, answer)
 
     def lost(self, parcel: Parcel, words: str, *, after_data: bool) -> None:
@@ -192,11 +194,16 @@ class Relay:
             began = self._loop.time()
             self._connecting[number] = None
             try:
-                session = await connect(self.server, self, lockstep=self._lockstep)
+                lockstep = self._loop.time() < self._lockstep_until
+                session = await connect(self.server, self, lockstep=lockstep)
             except TransportError as error:
                 self._connecting.pop(number, None)
                 log.info("%s", error)
                 await self._failed(error, began)
+            except Exception as error:  # a defect of ours: the other lines, and this one later, go on
+                self._connecting.pop(number, None)
+                log.exception("a connection to %s failed here, not there", self.server.address)
+                await self._failed(TransportError(self.server.address, f"{type(error).__name__}: {error}"), began)
             else:
                 self._connecting.pop(number, None)
                 if not self.is_open:  # told to stop while it was being opened
@@ -230,9 +237,10 @@ class Relay:
     def _suspect(self, session: Session) -> None:
         """Some servers offer PIPELINING and then lose what came together."""
         self._suspicions += 1
-        if (session.is_confused or self._suspicions >= LOCKSTEP_AFTER) and not self._lockstep:
-            log.warning("%s cannot take several commands at once; one by one from now on", self.server.address)
-            self._lockstep = True
+        if session.is_confused or self._suspicions >= LOCKSTEP_AFTER:
+            log.warning("%s seems to lose commands that come together; one by one for a while", self.server.address)
+            self._lockstep_until = self._loop.time() + LOCKSTEP_FOR
+            self._suspicions = 0
 
     async def _failed(self, error: TransportError, began: float) -> None:
         """It could not be reached, would not have us, or broke off before it decided about any message.

@@ -23,6 +23,7 @@ class Replies:
     """Feed it bytes as they come; it gives back each reply once it is whole."""
 
     def __init__(self) -> None:
+        self.garbage = ""
         self._rest = b""
         self._skipped = 0  # octets of an over-long line thrown away so far
         self._code = b""
@@ -35,10 +36,17 @@ class Replies:
         return not self._rest and not self._texts and not self._skipped
 
     def feed(self, arrived: bytes) -> list[Receipt]:
-        """The replies that are whole now. Raises Garbage."""
+        """The replies that are whole now, up to what is no reply: `garbage` then says what that was."""
+        found: list[Receipt] = []
+        try:
+            self._feed(arrived, found)
+        except Garbage as error:
+            self.garbage = str(error)
+        return found
+
+    def _feed(self, arrived: bytes, found: list[Receipt]) -> None:
         lines = (self._rest + arrived).split(b"\n")
         self._rest = lines.pop()
-        found: list[Receipt] = []
         for line in lines:
             self._skipped = 0
             is_whole = not self._texts
@@ -53,7 +61,6 @@ class Replies:
             self._rest = self._rest[:LONGEST_LINE]
             if self._skipped > _MOST_SKIPPED:
                 raise Garbage("a line without an end")
-        return found
 
     def _take(self, line: bytes) -> Receipt | None:
         match = _LINE.fullmatch(line)

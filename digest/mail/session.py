@@ -13,7 +13,7 @@ from collections import deque
 
 from digest.domain.deliveries import Receipt
 from digest.mail.envelope import Answer, Ask, Feed, Limits, Offers, Parcel, commands
-from digest.mail.replies import Garbage, Replies
+from digest.mail.replies import Replies
 
 _END = b".\r\n"
 
@@ -36,6 +36,7 @@ class Session(asyncio.Protocol):
         self._refusal: Answer | None = None  # of that envelope
         self._started = 0
         self._needs_reset = False
+        self._is_last = True  # of the replies that arrived together
         self._is_stalled = False  # the network takes no more at present
         self._tail = 0  # octets written behind the last message's final dot
         self._is_over = False  # nothing is said or heard any more; `ended` follows when the socket is closed
@@ -80,13 +81,14 @@ class Session(asyncio.Protocol):
 
     def data_received(self, arrived: bytes) -> None:
         """Replies, matched in order with what was asked."""
-        try:
-            for receipt in self._replies.feed(arrived):
-                if self._is_over:
-                    return
-                self._match(receipt)
-        except Garbage as error:
-            self._hang_up(str(error), confused=True)
+        receipts = self._replies.feed(arrived)
+        for number, receipt in enumerate(receipts, start=1):
+            if self._is_over:
+                return
+            self._is_last = number == len(receipts) and self._replies.is_between
+            self._match(receipt)
+        if self._replies.garbage and not self._is_over:
+            self._hang_up(self._replies.garbage, confused=True)
 
     def _match(self, receipt: Receipt) -> None:
         if not self._asked:  # unasked: most likely a 421, "you were idle too long"
@@ -131,7 +133,9 @@ class Session(asyncio.Protocol):
 
     def _at_data(self, parcel: Parcel, receipt: Receipt) -> None:
         if receipt.code == 354:
-            if self._refusal is not None:  # it waits for a message to nobody: give it an empty one (RFC 2920 3.1)
+            if not self._is_last:
+                self._hang_up("the server answered a message before it had it", confused=True)
+            elif self._refusal is not None:  # it waits for a message to nobody: give it an empty one (RFC 2920 3.1)
                 self._asked.append((Ask.DOT, None))
                 self._write(_END)
                 self._settle_refused(parcel)
@@ -156,12 +160,20 @@ class Session(asyncio.Protocol):
         if receipt.code == 421:
             self._feed.answered(parcel, Answer("END", receipt))
             self._hang_up(f"the server closed the connection: {receipt}")
-        elif 300 <= receipt.code < 400 or (receipt.code < 300 and self._is_stalled):
+        elif 300 <= receipt.code < 400 or (receipt.code < 300 and self._is_unsent()):
             # Not an answer to a message, or a yes before all of it was there: nobody knows what it means.
             self._asked.appendleft((Ask.END, parcel))
             self._hang_up(f"the server answered the message with {receipt}", confused=True)
         else:
             self._feed.answered(parcel, Answer("END", receipt))
+
+    def _is_unsent(self) -> bool:
+        """Whether we still hold back more than what stands behind the final dot, so that the dot is not out.
+
+        TLS adds a little to what is counted.
+        """
+        slack = 4096 if self._transport.get_extra_info("ssl_object") else 0
+        return self._transport.get_write_buffer_size() > self._tail + slack
 
     # --- what goes out --------------------------------------------------------------------------
 
@@ -305,8 +317,7 @@ class Session(asyncio.Protocol):
         if self._is_over:
             return
         self.is_confused = confused and self._pipelines
-        # More is unsent than what stands behind the final dot (TLS adds a little): so the dot is.
-        unsent = self._transport.get_write_buffer_size() > self._tail + 4096
+        unsent = self._is_unsent()
         self._transport.abort()
         self._end(words, message_unsent=unsent)
 

@@ -98,6 +98,9 @@ async def connect(server: Server, feed: Feed, *, lockstep: bool = False) -> Sess
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         await _hang_up(client)
         raise TransportError(server.address, _words(error)) from error
+    except BaseException:  # told to stop meanwhile
+        await _hang_up(client)
+        raise
     return _take_over(client, server, feed, lockstep)
 
 

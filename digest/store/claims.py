@@ -32,6 +32,7 @@ from digest.store.statements import (
     run_many,
 )
 
+MOST_LOOKED_AT = 400  # rows in one turn
 LOOK_EVERY = 0.1  # seconds between looks at which editions are being sent, and at what is due again
 Turn = Callable[[str, bool], float]  # (recipient domain, had a turn before) -> seconds until it may go; 0: now
 
@@ -122,6 +123,7 @@ def _claim_edition(
 ) -> tuple[list[Delivery], bool]:
     """Of one edition: those whose time has come again, then fresh ones, then postponed ones that may go early."""
     claimed: list[Delivery] = []
+    looked_at = 0
     looks: list[Callable[[int], Sequence[Row]]] = [
         lambda room: _later(tx, walk, edition_id, now, room),
         lambda room: _fresh(tx, walk, edition_id, room),
@@ -129,6 +131,9 @@ def _claim_edition(
     for look in looks:
         while (room := limit - len(claimed)) > 0 and (rows := look(room)):
             claimed += _take(tx, worker_id, rows, now, room, turn)
+            looked_at += len(rows)
+            if looked_at > MOST_LOOKED_AT:
+                return claimed, False  # a limited domain's are postponed a few at a time: others wait for this turn
     if (room := limit - len(claimed)) > 0:  # one look ahead is enough: most of what it sees has to wait
         rows = rows_of(tx, POSTPONED, {"edition": edition_id, "now": now, "limit": 4 * room})
         claimed += _take(tx, worker_id, rows, now, room, turn or _at_once)

@@ -14,6 +14,7 @@ from digest.domain.editions import Edition, EditionState
 from digest.domain.subscribers import SubscriptionState
 from digest.store.engine import insert
 from digest.store.schema import deliveries, editions, folded, subscribers, subscriptions, suppressions
+from digest.store.statements import LATER_ROWS as LATER
 
 
 def queue_edition(tx: Connection, edition: Edition, now: datetime) -> tuple[int, int, int]:
@@ -110,9 +111,7 @@ def asked_at(tx: Connection, variant_key: str, since: datetime) -> list[datetime
 
 def due_now(tx: Connection, edition_id: int, now: datetime) -> None:
     """Let deferred deliveries of an edition be tried at once: the desk has resumed it."""
-    statement = sa.update(deliveries).where(
-        deliveries.c.edition_id == edition_id, deliveries.c.state.in_(WAITING), deliveries.c.due_at > now
-    )
+    statement = sa.update(deliveries).where(deliveries.c.edition_id == edition_id, LATER, deliveries.c.due_at > now)
     tx.execute(statement.values(due_at=now))
 
 
@@ -127,8 +126,7 @@ def queue_again(
     values = {
         "state": DeliveryState.QUEUED,
         "due_at": now,  # not empty: claims have passed by those without a time
-        "queued_at": now,
-        "attempts": 0,
+        "attempts": 0,  # `queued_at` stays: it is the message's Date, and the message is the same
         "settled_at": None,
     }
     return tx.execute(statement.values(values)).rowcount

@@ -112,6 +112,7 @@ def must_move(tx: Connection, edition_id: int, to: EditionState, wish: str, hint
 def reopen(tx: Connection, edition_ids: Collection[int]) -> None:
     """Of these, those that count as sent are being sent again."""
     if edition_ids:
+        tx.execute(sa.select(editions.c.id).where(editions.c.id.in_(edition_ids)).with_for_update())
         settled = sa.and_(editions.c.id.in_(edition_ids), editions.c.state == EditionState.SENT)
         tx.execute(sa.update(editions).where(settled).values(state=EditionState.SENDING))
 

@@ -141,12 +141,15 @@ class Store:
         return f"{self.url.database}.sender-{worker_id}"
 
     def _lock_advisory(self, worker_id: int) -> SenderLock | None:
-        connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            got = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SENDER_LOCKS, worker_id)))
-        except BaseException:
-            connection.close()
-            raise
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                got = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SENDER_LOCKS, worker_id)))
+            except BaseException:
+                connection.close()
+                raise
+        except _AWAY as error:
+            raise StoreUnavailable(_words(error)) from error
         if not got:
             connection.close()
             return None
@@ -184,7 +187,7 @@ class SenderLock:
             return True
         try:
             self._connection.scalar(sa.select(1))
-        except sa.exc.DBAPIError:
+        except (*_AWAY, sa.exc.DBAPIError):
             return False
         return True
 
@@ -196,11 +199,10 @@ class SenderLock:
                     Path(self._path).unlink()
             os.close(self._fd)
             return
-        try:
+        with suppress(*_AWAY, sa.exc.DBAPIError):  # the server is gone, and the lock with it
             self._connection.scalar(sa.select(sa.func.pg_advisory_unlock(_SENDER_LOCKS, self._worker_id)))
-        except sa.exc.DBAPIError:
-            self._connection.invalidate()  # the server is gone, and the lock with it
-        self._connection.close()
+        with suppress(*_AWAY, sa.exc.DBAPIError):
+            self._connection.close()
 
 
 def insert(tx: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
@@ -244,6 +246,8 @@ def _lock_file(path: str) -> SenderLock | None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_ino != Path(path).stat().st_ino:  # removed by its holder in between: it is no lock any more
+            raise FileNotFoundError(path)
     except OSError:
         os.close(fd)
         return None

@@ -18,6 +18,8 @@ from digest.domain.editions import EditionState
 from digest.store import workers
 from digest.store.engine import Store
 from digest.store.schema import deliveries, editions
+from digest.store.statements import FRESH_ROWS as FRESH
+from digest.store.statements import LATER_ROWS as LATER
 from digest.store.statements import SETTLE, run, run_many
 
 LONGEST_REPLY = 500  # characters of a server's words that are kept
@@ -42,7 +44,7 @@ def rows_of(outcomes: Sequence[Outcome], now: datetime) -> list[dict[str, Any]]:
     """Outcomes as the statements take them."""
     at = int(now.timestamp())
     rows = []
-    for id_, state, receipt, due_at, _ in outcomes:
+    for id_, state, receipt, due_at, *_ in outcomes:
         unsettled = state in UNSETTLED
         # What is given back is due at once. It gets a time all the same: claims have passed the fresh ones by.
         due = (int(due_at.timestamp()) if due_at else at) if unsettled else None
@@ -91,25 +93,24 @@ def release_unknown(tx: Connection, worker_id: int, held: Collection[int], now: 
 def is_settled(tx: Connection, edition_id: int) -> bool:
     """Whether nothing of an edition is left to send, by any worker."""
     here = deliveries.c.edition_id == edition_id
-    lefts = (_FRESH, _LATER, sa.text("deliveries.state = 'sending'"))
-    return not any(tx.scalar(sa.select(sa.exists().where(here, left))) for left in lefts)
+    lefts = (FRESH, LATER, sa.text("deliveries.state = 'sending'"))
+    # One statement: between two looks another worker could move a row from where we have not looked to where we have.
+    left = tx.scalar(sa.select(sa.or_(*(sa.exists().where(here, each) for each in lefts))))
+    return not left
 
 
-# In the words of the partial indexes.
-_FRESH = sa.text("deliveries.state = 'queued' AND deliveries.due_at IS NULL")
-_LATER = sa.text("deliveries.state IN ('queued', 'deferred') AND deliveries.due_at IS NOT NULL")
-
-
-def bury_the_dead(store: Store, own_id: int, silent: Collection[int], now: datetime) -> int:
+def bury_the_dead(store: Store, own_id: int, alive: Collection[int], silent: Collection[int], now: datetime) -> int:
     """Make uncertain what workers that died had on the wire. Returns how many deliveries that were.
 
-    A worker is dead when its lock is free, or when it is `silent`: its machine may have vanished with the lock.
+    A worker is dead when its lock is free, unless it is known to be `alive`; or when it is `silent`: its machine may
+    have vanished with the lock.
     """
     with store.read() as tx:
         # One that was declared dead too early may have gone on, claimed more, and died in earnest.
         sending = sa.select(deliveries.c.worker_id).where(sa.text("deliveries.state = 'sending'")).distinct()
         others = {each.id for each in workers.not_stopped(tx)} | set(tx.scalars(sending))
-    dead = [each for each in sorted(others - {own_id}) if each in silent or store.is_sender_gone(each)]
+    others -= {own_id, *alive}
+    dead = [each for each in sorted(others) if each in silent or store.is_sender_gone(each)]
     if not dead:
         return 0
     with store.begin() as tx:
@@ -128,7 +129,7 @@ def cancel_some(tx: Connection, now: datetime) -> int:
     total = 0
     for edition_id in tx.scalars(cancelled).all():
         here = deliveries.c.edition_id == edition_id
-        for waits in (_FRESH, _LATER):
+        for waits in (FRESH, LATER):
             some = sa.select(deliveries.c.id).where(here, waits).order_by(deliveries.c.id).limit(_BATCH - total)
             statement = sa.update(deliveries).where(deliveries.c.id.in_(some), deliveries.c.state.in_(WAITING))
             values = {"state": DeliveryState.CANCELLED, "settled_at": now, "due_at": None}
@@ -139,10 +140,11 @@ def cancel_some(tx: Connection, now: datetime) -> int:
 def mend_due_times(tx: Connection, now: datetime) -> int:
     """Let go what is deferred for longer than anything ever is: the clock was ahead when it was put off."""
     sending = sa.select(editions.c.id).where(editions.c.state == EditionState.SENDING)
-    statement = sa.update(deliveries).where(
-        sa.or_(deliveries.c.edition_id.in_(sending), deliveries.c.edition_id.is_(None)),
-        _LATER,
-        deliveries.c.due_at > now + 2 * LONGEST_WAIT,
-        deliveries.c.state == "deferred",
-    )
-    return tx.execute(statement.values(due_at=now)).rowcount
+    total = 0
+    for edition_id in [None, *tx.scalars(sending)]:  # one by one: so it is a range of the index, not the whole of it
+        too_late = deliveries.c.due_at > now + 2 * LONGEST_WAIT
+        postponed = deliveries.c.state == "queued"  # a limited domain's may wait for hours; a letter may not
+        meant = sa.true() if edition_id is None else ~postponed
+        statement = sa.update(deliveries).where(deliveries.c.edition_id == edition_id, LATER, too_late, meant)
+        total += tx.execute(statement.values(due_at=now)).rowcount
+    return total

@@ -63,6 +63,9 @@ BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers row
 Json = sa.JSON().with_variant(JSONB(), "postgresql")
 
 
+LATER = "state IN ('queued', 'deferred') AND due_at IS NOT NULL"
+
+
 def _partial(name: str, *columns: str, where: str) -> sa.Index:
     """An index of the rows that match `where` only, on both databases."""
     return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
@@ -265,8 +268,8 @@ renderings = sa.Table(
 
 # The one outbox. An edition's deliveries and confirmations go to a subscription, notices to the desk's `address`.
 # Rows of an edition are queued in one go, so they lie side by side: `editions` keeps the first and the last id.
-# No foreign keys: the statement that queues a million rows reads them from the very tables they would point at.
-# And each index is paid for at every change of state: there are those a claim, a death and a history need.
+# No foreign keys: the statement that queues a million rows reads them from the very tables they would point at. And
+# each index is paid for at every change of state: there are those a claim, a death and a history need.
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -286,13 +289,8 @@ deliveries = sa.Table(
     sa.Column("reply", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("subscription_id", "edition_id"),
     _partial("ix_deliveries_fresh", "edition_id", "id", where="state = 'queued' AND due_at IS NULL"),
-    _partial(
-        "ix_deliveries_later",
-        "edition_id",
-        "due_at",
-        "id",
-        where="state IN ('queued', 'deferred') AND due_at IS NOT NULL",
-    ),
+    _partial("ix_deliveries_later", "edition_id", "due_at", "id", where=LATER),
+    _partial("ix_deliveries_postponed", "edition_id", "due_at", "id", where="state = 'queued' AND due_at IS NOT NULL"),
     _partial("ix_deliveries_sending", "worker_id", where="state = 'sending'"),
     **NUMBERED,
 )

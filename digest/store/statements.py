@@ -9,7 +9,12 @@ import re
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy import Connection
+
+# In the words of the partial indexes, for the statements that SQLAlchemy makes.
+FRESH_ROWS = sa.text("deliveries.state = 'queued' AND deliveries.due_at IS NULL")
+LATER_ROWS = sa.text("deliveries.state IN ('queued', 'deferred') AND deliveries.due_at IS NOT NULL")
 
 
 def _both(text: str, **by_dialect: tuple[str, str]) -> dict[str, str]:
@@ -128,7 +133,7 @@ LATER = _claiming(
 )
 # Postponed for their domain's sake, not yet due: they may go as soon as the domain takes more.
 POSTPONED = _claiming(
-    "state IN ('queued', 'deferred') AND due_at IS NOT NULL AND due_at > :now AND state = 'queued'",
+    "state = 'queued' AND due_at IS NOT NULL AND due_at > :now",
     "d.due_at, d.id",
     "due_at, id",
 )
@@ -169,14 +174,16 @@ _SETTLE_SQLITE = """
     UPDATE deliveries
     SET state = :state, due_at = :due, attempts = attempts - :untried, settled_at = :settled,
         code = :code, reply = :reply
-    WHERE id = :id AND worker_id = :worker AND state IN ('sending', 'uncertain')
+    WHERE id = :id AND worker_id = :worker
+      AND (state IN ('sending', 'uncertain') OR (state = 'queued' AND :state = 'sent'))
 """
 _SETTLE_POSTGRESQL = f"""
     UPDATE deliveries AS d
     SET state = v.state, due_at = v.due, attempts = d.attempts - v.untried, settled_at = v.settled,
         code = v.code, reply = v.reply
     FROM {_OUTCOMES}
-    WHERE d.id = v.id AND d.worker_id = :worker AND d.state IN ('sending', 'uncertain')
+    WHERE d.id = v.id AND d.worker_id = :worker
+      AND (d.state IN ('sending', 'uncertain') OR (d.state = 'queued' AND v.state = 'sent'))
 """
 SETTLE = _both("{settle}", settle=(_SETTLE_SQLITE, _SETTLE_POSTGRESQL))
 # A whole turn in one statement, for PostgreSQL, where each costs a round trip. It is a transaction by itself.

@@ -17,13 +17,14 @@ _FORGOTTEN_AFTER = timedelta(hours=2)  # a slowdown nobody has renewed
 _LOCK = 0x55736167  # "Usag": one worker at a time reads and adds
 
 
-def left(tx: Connection, server: str, caps: Caps, now: datetime) -> int | None:
-    """How many more messages the server may be given now; None: no limit.
-
-    Until this transaction ends no other worker may ask: what it adds is counted first.
-    """
+def lock(tx: Connection) -> None:
+    """Until this transaction ends no other worker reads or adds: to be called before either."""
     if tx.dialect.name != "sqlite":  # there a writing transaction is alone anyway
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+def left(tx: Connection, server: str, caps: Caps, now: datetime) -> int | None:
+    """How many more messages the server may be given now; None: no limit."""
     minute = _minute(now)
     # The minute in which an hour begins counts whole, so that no hour ever holds more than its cap.
     this_hour = sa.func.coalesce(sa.func.sum(usage.c.messages).filter(usage.c.minute >= minute - 60), 0)

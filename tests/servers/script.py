@@ -9,7 +9,19 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 At: TypeAlias = Literal[
-    "CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "END", "REPLY", "RSET", "NOOP", "QUIT"
+    "WIRE", "CONNECT", "EHLO", "STARTTLS", "TLS", "AUTH",
+    "MAIL", "RCPT", "DATA", "BDAT", "BODY", "END", "REPLY", "RSET", "NOOP", "QUIT",
+]  # fmt: skip
+
+# How a server that offers PIPELINING (RFC 2920) keeps its word. Only the first, and the last two, do.
+Pipelining: TypeAlias = Literal[
+    "works",
+    "forgets group",  # what came together with a command is thrown away
+    "forgets after dot",  # what came together with the final dot is thrown away
+    "goes ahead",  # 354 to DATA although every recipient was refused
+    "hangs up",  # when there is something behind a command
+    "one packet",  # legal: the answers to a group travel together
+    "byte by byte",  # legal, and slow
 ]
 
 
@@ -33,8 +45,9 @@ class Fault:
 
     CONNECT is the greeting and BODY the message while it is read. END comes after the final dot, before the
     message is taken: a refusal or a broken line there loses it. REPLY comes when it has been taken, and only
-    the word that says so can still go wrong.
-    Example: `Fault(at="RCPT", recipient="bob@*", reply="450 4.2.0 try later", times=1)`.
+    the word that says so can still go wrong. BDAT is a chunk that is not the last. TLS is the handshake: a
+    `reply` is sent in its place. WIRE stands for a whole connection, cut after so many bytes.
+    Example: `Fault(at="RCPT", recipient="bob@*", reply="450 4.2.0 {recipient}, try later", times=1)`.
     """
 
     at: At
@@ -44,9 +57,11 @@ class Fault:
     times: int | None = None  # how often; None: always
     after: int = 0  # how many such steps go well first
     per: Literal["server", "connection", "transaction", "recipient"] = "server"  # what `times` and `after` count in
-    delay: float = 0  # seconds before the reply
+    delay: float = 0  # seconds before the reply; the server notices a client that leaves, except at BODY
     drop: bool | Literal["before", "after", "reset"] = False  # hang up: before the reply (True), after it, with a RST
     after_bytes: int | None = None  # BODY only: hang up after so many bytes of the message
+    after_read: int | None = None  # WIRE only: hang up after so many bytes from the client, and what they called for
+    after_written: int | None = None  # WIRE only: hang up after so many bytes of replies
 
     @property
     def is_silent(self) -> bool:

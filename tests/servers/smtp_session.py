@@ -5,60 +5,49 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import email
-import email.policy
 import re
-from dataclasses import dataclass
-from email.message import EmailMessage
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tests.servers.script import At, Fault, Step
+from tests.servers.smtp_record import Received, Transaction
+from tests.servers.smtp_replies import Replies, is_no
 from tests.servers.smtp_wire import HungUp, Wire, defects, unstuff
 
 if TYPE_CHECKING:
     from tests.servers.smtpd import RecordingServer
 
 _PATH = re.compile(r"(?:FROM|TO):( ?)<([^<>]*)>(?: +(.*))?", re.I)
+_CHUNK = re.compile(r"(\d{1,9})( LAST)?", re.I)
 _MAX_COMMAND = 512 + 26 + 17 + 500  # RFC 5321 4.5.3.1.4, and what SIZE, BODY and DSN (RFC 3461) add to it
-
-
-@dataclass(frozen=True)
-class Received:
-    """A message the server took. `data` has CRLF line ends, its dots unstuffed, no final dot."""
-
-    mail_from: str
-    recipients: list[str]
-    data: bytes
-    options: tuple[str, ...] = ()  # what MAIL said behind the address
-    connection: int = 1
-    tls: bool = False
-    login: str = ""
-    defects: tuple[str, ...] = ()  # what a strict server would not have taken
-
-    @cached_property
-    def parsed(self) -> EmailMessage:
-        """The message as the standard library reads it."""
-        parsed = email.message_from_bytes(self.data, policy=email.policy.SMTP)
-        assert isinstance(parsed, EmailMessage)
-        return parsed
+_OFFERED_BY = {
+    "SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8",
+    "RET": "DSN", "ENVID": "DSN", "NOTIFY": "DSN", "ORCPT": "DSN",
+}  # fmt: skip
+_ENDS_A_GROUP = ("EHLO", "DATA", "STARTTLS", "AUTH", "QUIT", "NOOP")  # RFC 2920 section 3.1
 
 
 class Session:
-    """Replies to one client; every reply passes the script first."""
+    """Obeys one client."""
 
     def __init__(self, server: RecordingServer, wire: Wire, number: int) -> None:
         self._server = server
         self._wire = wire
         self._number = number
+        self._replies = Replies(server, wire, number)
+        self._answer = self._replies.answer
         self._login = ""
         self._greeted = False
-        self._transaction = 0
-        self._reset()
+
+    @property
+    def _mail_now(self) -> Transaction:
+        return self._replies.transaction
 
     async def run(self) -> None:
         """From the greeting until one side hangs up."""
         try:
+            if cut := self._replies.fault("WIRE"):
+                self._wire.cut_after(read=cut.after_read, written=cut.after_written, reset=cut.drop == "reset")
+            if self._server.security == "tls":
+                await self._encrypt()
             if self._wire.has_more:
                 self._object("spoke before the greeting")
             welcome = await self._answer("CONNECT", "220 localhost ESMTP ready")
@@ -66,6 +55,7 @@ class Session:
                 await self._obey(await self._wire.line(), welcome)
         except HungUp as end:
             if end.reset:
+                self._server.resets.add(self._number)
                 self._wire.reset()
 
     async def _obey(self, line: bytes, welcome: bool) -> None:
@@ -74,14 +64,29 @@ class Session:
         verb = verb.upper()
         self._server.commands[verb] += 1
         self._server.lines.append((self._number, "AUTH ***" if verb == "AUTH" else text))
+        self._mind_what_follows(verb)
         if not welcome and verb != "QUIT":
             await self._wire.say("503 5.5.1 only QUIT, I said")  # RFC 5321 section 3.1
             return
-        obey = getattr(self, f"_{verb.lower()}", None) if verb in _VERBS else None
+        obey = getattr(self, f"_{verb.lower()}", None) if verb in _VERBS and self._knows(verb) else None
         if obey is None:
             await self._wire.say("500 5.5.2 command not recognized")
         else:
             await obey(argument)
+
+    def _mind_what_follows(self, verb: str) -> None:
+        """Whether there is more behind a command, and what a server that cannot bear it does then."""
+        if not self._wire.has_more or verb == "BDAT":
+            return
+        if "PIPELINING" not in self._server.offers and verb not in _ENDS_A_GROUP and not self._replies.were_late:
+            self._object("pipelined without an offer")
+        if self._server.pipelining == "hangs up":
+            raise HungUp
+        if self._server.pipelining == "forgets group":
+            self._wire.forget()
+
+    def _knows(self, verb: str) -> bool:
+        return verb != "BDAT" or "CHUNKING" in self._server.offers
 
     async def _ehlo(self, argument: str) -> None:
         offers = list(self._server.offers)
@@ -99,15 +104,21 @@ class Session:
         self._greeted = await self._answer("EHLO", "250 localhost", argument)
 
     async def _starttls(self, argument: str) -> None:
-        certificate = self._server.certificate
-        if certificate is None or self._server.security != "starttls" or self._wire.is_encrypted:
+        if self._server.security != "starttls" or self._wire.is_encrypted:
             await self._wire.say("503 5.5.1 not now")
         elif await self._answer("STARTTLS", "220 2.0.0 go ahead", argument):
-            if not await self._wire.start_tls(certificate.server_context()):
-                self._object("spoke behind STARTTLS in the clear")
+            await self._encrypt()
             self._greeted = False
             self._login = ""
             self._reset()
+
+    async def _encrypt(self) -> None:
+        assert self._server.certificate is not None
+        if fault := self._replies.fault("TLS"):
+            answer = fault.reply.encode() if isinstance(fault.reply, str) else fault.reply
+            await self._wire.spoil_tls(answer, fault.delay, reset=fault.drop == "reset")
+        if not await self._wire.start_tls(self._server.certificate.server_context()):
+            self._object("spoke behind STARTTLS in the clear")
 
     async def _auth(self, argument: str) -> None:
         way, _, first = argument.partition(" ")
@@ -125,45 +136,81 @@ class Session:
 
     async def _mail(self, argument: str) -> None:
         address, options = self._path(argument)
+        self._object_to(options)
         refusal = self._refusal_of_mail(address, options)
-        self._transaction += 1
+        number = self._mail_now.number + 1
+        if self._mail_now.sender is None:
+            self._replies.transaction = Transaction()
+        self._mail_now.number = number
         if await self._answer("MAIL", refusal or "250 2.1.0 ok", argument, sender=address or ""):
-            self._sender, self._options = address, options
+            self._mail_now.sender, self._mail_now.options = address, options
 
     async def _rcpt(self, argument: str) -> None:
-        address, _ = self._path(argument)
+        address, options = self._path(argument)
+        self._object_to(options)
         refusal = ""
-        if self._sender is None:
+        if self._mail_now.sender is None or self._mail_now.is_spoiled:
             refusal = "503 5.5.1 MAIL first"
         elif not address:
             refusal = "501 5.1.3 write RCPT TO:<address>"
-        elif not address.isascii() and "SMTPUTF8" not in self._options:
+        elif not address.isascii() and "SMTPUTF8" not in self._mail_now.options:
             refusal = "553 5.6.7 that address needs SMTPUTF8"
-        if await self._answer("RCPT", refusal or "250 2.1.5 ok", argument, recipient=address or ""):
-            self._recipients.append(address or "")
+        if await self._answer("RCPT", refusal or "250 2.1.5 {recipient} ok", argument, recipient=address or ""):
+            self._mail_now.recipients.append(address or "")
 
     async def _data(self, argument: str) -> None:
         if self._wire.has_more:
             self._object("sent the message before the 354")
-        refusal = "" if self._recipients else "503 5.5.1 RCPT first"
+        refusal = ""
+        if self._mail_now.chunks is not None or self._mail_now.is_spoiled:
+            refusal = "503 5.5.1 not after BDAT"
+        elif not self._mail_now.recipients and self._server.pipelining != "goes ahead":
+            refusal = "503 5.5.1 RCPT first"
         if await self._answer("DATA", refusal or "354 end with a dot", argument):
             await self._wire.flush()
-            await self._take_message()
+            fault = self._replies.fault("BODY")
+            if fault:
+                await asyncio.sleep(fault.delay)  # reading nothing
+            await self._take(await self._wire.body(fault.after_bytes if fault else None), stuffed=True)
 
-    async def _take_message(self) -> None:
-        fault = self._fault("BODY")
+    async def _bdat(self, argument: str) -> None:
+        chunk = _CHUNK.fullmatch(argument.strip())
+        if chunk is None:
+            await self._wire.say("501 5.5.4 write BDAT and a size, and LAST behind the last")
+            return
+        self._server.asked_for.update(self._mail_now.named)
+        fault = self._replies.fault("BODY")
         if fault:
             await asyncio.sleep(fault.delay)
-        body = await self._wire.body(fault.after_bytes if fault else None)
-        fault = self._fault("END")
-        ordinary = "250 2.0.0 taken"
+        octets = await self._wire.octets(int(chunk[1]), fault.after_bytes if fault else None)
+        mail = self._mail_now
+        if not mail.recipients or mail.is_spoiled:
+            mail.is_spoiled = True
+            await self._wire.say("503 5.5.1 RCPT first, or RSET")
+            return
+        mail.chunks = (mail.chunks or bytearray()) + octets
+        if chunk[2]:
+            await self._take(bytes(mail.chunks), stuffed=False)
+        elif not await self._answer("BDAT", f"250 2.0.0 {chunk[1]} octets", argument):
+            mail.is_spoiled = True
+
+    async def _take(self, body: bytes, *, stuffed: bool) -> None:
+        if self._server.pipelining == "forgets after dot":
+            self._wire.forget()
         if self._server.delay:
-            await asyncio.sleep(self._server.delay)
-        if fault is None or not (fault.is_silent or _is_no(fault.reply)):
-            self._server.keep(self._as_received(body))
-            fault = fault or self._fault("REPLY")
+            await self._wire.pause(self._server.delay)
+        fault = self._replies.fault("END")
+        await self._replies.wait(fault)
+        ordinary = "250 2.0.0 taken for {recipient}"
+        if not self._mail_now.recipients:
+            ordinary = "554 5.5.1 no recipient was any good"
+        elif fault is None or not (fault.is_silent or is_no(fault.reply)):
+            self._server.keep(self._as_received(body, stuffed=stuffed))
+            if fault is None:
+                fault = self._replies.fault("REPLY")
+                await self._replies.wait(fault)
+        await self._replies.give(fault, "END", ordinary)
         self._reset()
-        await self._perform(fault, ordinary)
 
     async def _rset(self, argument: str) -> None:
         self._reset()
@@ -177,46 +224,12 @@ class Session:
         await self._wire.flush()
         raise HungUp
 
-    async def _answer(
-        self, at: At, ordinary: str, argument: str = "", *, sender: str | None = None, recipient: str = ""
-    ) -> bool:
-        """Send the reply, the ordinary one or the script's; tells whether it was a yes."""
-        return await self._perform(self._fault(at, argument, sender, recipient), ordinary)
-
-    def _fault(self, at: At, argument: str = "", sender: str | None = None, recipient: str = "") -> Fault | None:
-        return self._server.script(
-            Step(
-                at=at,
-                connection=self._number,
-                transaction=self._transaction,
-                sender=self._sender or "" if sender is None else sender,
-                recipient=recipient,
-                recipients=tuple(self._recipients),
-                argument=argument,
-                open=self._server.open,
-            )
-        )
-
-    async def _perform(self, fault: Fault | None, ordinary: str) -> bool:
-        if fault is None:
-            await self._wire.say(ordinary)
-            return _is_yes(ordinary)
-        await asyncio.sleep(fault.delay)
-        if fault.is_silent:
-            raise HungUp(reset=fault.drop == "reset")
-        reply = fault.reply or ordinary
-        await self._wire.say(reply)
-        if fault.drop == "after" or _code(reply) == "421":  # who says 421 hangs up: RFC 5321 section 3.8
-            await self._wire.flush()
-            raise HungUp
-        return _is_yes(reply)
-
     def _refusal_of_mail(self, address: str | None, options: tuple[str, ...]) -> str:
         if not self._greeted:
             return "503 5.5.1 EHLO first"
         if self._server.login and not self._login:
             return "530 5.7.0 log in first"
-        if self._sender is not None:
+        if self._mail_now.sender is not None or self._mail_now.is_spoiled:
             return "503 5.5.1 one MAIL at a time"
         if address is None:
             return "501 5.1.7 write MAIL FROM:<address>"
@@ -233,16 +246,19 @@ class Session:
         await self._wire.say(f"334 {base64.b64encode(question.encode()).decode()}")
         return _decoded((await self._wire.line()).decode("ascii", "replace").strip())
 
-    def _as_received(self, body: bytes) -> Received:
+    def _as_received(self, body: bytes, *, stuffed: bool) -> Received:
+        mail = self._mail_now
+        eight_bit = bool({"BODY=8BITMIME", "SMTPUTF8"} & set(mail.options))
         return Received(
-            mail_from=self._sender or "",
-            recipients=self._recipients,
-            data=unstuff(body),
-            options=self._options,
+            mail_from=mail.sender or "",
+            recipients=mail.recipients,
+            data=unstuff(body) if stuffed else body,
+            options=mail.options,
             connection=self._number,
             tls=self._wire.is_encrypted,
             login=self._login,
-            defects=defects(body, eight_bit=bool({"BODY=8BITMIME", "SMTPUTF8"} & set(self._options))),
+            defects=defects(body, eight_bit=eight_bit, stuffed=stuffed),
+            transaction=mail.number,
         )
 
     def _read(self, line: bytes) -> str:
@@ -260,16 +276,21 @@ class Session:
             self._object("a space before the address")
         return match[2], tuple(option.upper() for option in (match[3] or "").split())
 
+    def _object_to(self, options: tuple[str, ...]) -> None:
+        offered = {offer.partition(" ")[0] for offer in self._server.offers}
+        for option in options:
+            needed = _OFFERED_BY.get(option.partition("=")[0])
+            if needed is not None and needed not in offered:
+                self._object(f"used {needed} without an offer")
+
     def _object(self, defect: str) -> None:
         self._server.defects.append(f"connection {self._number}: {defect}")
 
     def _reset(self) -> None:
-        self._sender: str | None = None
-        self._options: tuple[str, ...] = ()
-        self._recipients: list[str] = []
+        self._replies.transaction = Transaction(self._mail_now.number)
 
 
-_VERBS = ("EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT")
+_VERBS = ("EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT")
 
 
 def _decoded(text: str) -> str:
@@ -277,15 +298,3 @@ def _decoded(text: str) -> str:
         return base64.b64decode(text, validate=True).decode("utf-8", "replace")
     except binascii.Error:
         return ""
-
-
-def _code(reply: str | bytes) -> str:
-    return reply[:3].decode("ascii", "replace") if isinstance(reply, bytes) else reply[:3]
-
-
-def _is_no(reply: str | bytes) -> bool:
-    return bool(reply) and not _is_yes(reply)
-
-
-def _is_yes(reply: str | bytes) -> bool:
-    return _code(reply)[:1] in ("2", "3")

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 from tests.servers.certificates import Certificate, self_signed
-from tests.servers.script import Fault, Policy, Script, Step
-from tests.servers.smtp_session import Received, Session
+from tests.servers.script import Fault, Pipelining, Policy, Script, Step
+from tests.servers.smtp_record import Received, Said
+from tests.servers.smtp_session import Session
 from tests.servers.smtp_wire import Wire
 
-__all__ = ["OFFERS", "Fault", "Policy", "Received", "RecordingServer", "Script", "Step"]
+__all__ = ["OFFERS", "Fault", "Policy", "Received", "RecordingServer", "Said", "Script", "Step"]
 
 OFFERS = ("PIPELINING", "SIZE 36700160", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 
@@ -31,6 +32,7 @@ class RecordingServer:
 
     `security` starttls offers STARTTLS, tls speaks it from the first byte; clients trust `ca_file`.
     `login` (user, password) is then required. `record`: a file that gets a JSON line a message before the 250.
+    `offers` may name CHUNKING too. `pipelining` tells how it keeps that promise.
     """
 
     host = "127.0.0.1"
@@ -42,6 +44,7 @@ class RecordingServer:
         security: Literal["none", "starttls", "tls"] = "none",
         login: tuple[str, str] | None = None,
         offers: Sequence[str] = OFFERS,
+        pipelining: Pipelining = "works",
         delay: float = 0,
         record: Path | None = None,
         keep_data: bool = True,
@@ -51,6 +54,7 @@ class RecordingServer:
         self.security = security
         self.login = login
         self.offers = tuple(offers)
+        self.pipelining = pipelining
         self.delay = delay  # seconds before the 250 after a message
         self.record = record
         self.keep_data = keep_data  # False: everything but the bytes, for very long runs
@@ -59,6 +63,11 @@ class RecordingServer:
         self.defects: list[str] = []  # of commands; those of messages are theirs
         self.commands: Counter[str] = Counter()
         self.lines: list[tuple[int, str]] = []  # (connection, command line), without the secrets of AUTH
+        self.said: list[Said] = []  # every reply that went out whole
+        self.asked_for: set[str] = set()  # recipients whose message was called for by a 354, or came by BDAT
+        self.resets: set[int] = set()  # connections hung up on with a RST
+        self.bytes_read: Counter[int] = Counter()  # by connection, when it is over
+        self.bytes_written: Counter[int] = Counter()
         self.connections = 0
         self.open = 0
         self.max_open = 0
@@ -122,6 +131,11 @@ class RecordingServer:
         assert enough, f"{len(self.received)} of {count} messages came within {timeout} s"
         return self.received
 
+    def wait_until_quiet(self, timeout: float = 10) -> None:
+        """Wait until every connection is over: what a client left behind has been dealt with."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: not self.open, timeout), f"{self.open} connections are still open"
+
     def keep(self, message: Received) -> None:
         """Count a message as taken. Called by sessions, before they say so."""
         if self.record is not None:
@@ -142,8 +156,7 @@ class RecordingServer:
 
     async def _serve(self, started: Future[int]) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        context = self.certificate.server_context() if self.certificate and self.security == "tls" else None
-        server = await asyncio.start_server(self._meet, self.host, self.port, ssl=context, backlog=1024)
+        server = await asyncio.start_server(self._meet, self.host, self.port, backlog=1024)
         started.set_result(server.sockets[0].getsockname()[1])
         await self._stopping.wait()
         server.close()  # asyncio.run then cancels the sessions
@@ -152,16 +165,19 @@ class RecordingServer:
         self.connections += 1
         self.open += 1
         self.max_open = max(self.max_open, self.open)
-        wire = Wire(reader, writer)
+        number, wire = self.connections, Wire(reader, writer)
         try:
-            await Session(self, wire, self.connections).run()
+            await Session(self, wire, number).run()
         except asyncio.CancelledError:
             pass  # the server stops
         except Exception as error:
             self._crashes.append(error)
         finally:
-            self.open -= 1
-            with contextlib.suppress(OSError):
+            self.bytes_read[number], self.bytes_written[number] = wire.bytes_read, wire.bytes_written
+            with self._arrived:
+                self.open -= 1
+                self._arrived.notify_all()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
                 await wire.close()
 
 

@@ -62,6 +62,7 @@ def _create_deliveries() -> None:
         ["edition_id", "due_at", "id"],
         "state IN ('queued', 'deferred') AND due_at IS NOT NULL",
     )
+    _index("ix_deliveries_postponed", ["edition_id", "due_at", "id"], "state = 'queued' AND due_at IS NOT NULL")
     _index("ix_deliveries_sending", ["worker_id"], "state = 'sending'")
 
 
