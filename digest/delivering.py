@@ -17,15 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from digest.bookkeeping import Books, Held, SenderBusy, Turned
+from digest.bookkeeping import Books, Held, Turned
 from digest.domain.attempts import Judge, Ruling
 from digest.domain.deliveries import DeliveryState, Outcome, Receipt, Verdict, asks_for_patience
 from digest.errors import StoreUnavailable
 from digest.mail.envelope import Answer, Parcel
 from digest.mail.relay import Relay
 from digest.mail.smtp import Server
-
-__all__ = ["Sender", "SenderBusy"]
 
 WINDOW = 3  # deliveries claimed at one time, a connection: one on the wire, one's envelope, one being recorded
 HEARTBEAT = 1.0  # seconds
@@ -84,8 +82,8 @@ class Sender:
             connect_tries=self.judge.patience.connect_tries,
             first_wait=self.judge.patience.connect_wait,
         )
-        relay.set_share(self.books.pace.share)
         relay.start()
+        relay.set_share(self.books.pace.share)
         return relay
 
     # --- the circle ------------------------------------------------------------------------------------
@@ -256,9 +254,8 @@ class Sender:
         soon = self.books.clock() + self.judge.patience.soon
         due_at = soon if is_waiting and not held.delivery.edition_id else None
         server = self.books.servers[held.relay].name
-        self._outcomes.append(
-            Outcome(held.delivery.id, DeliveryState.QUEUED, NO_RECEIPT, due_at, server, held.counted_at)
-        )
+        back = DeliveryState.QUEUED
+        self._outcomes.append(Outcome(held.delivery.id, back, NO_RECEIPT, due_at, server, held.counted_at))
 
     # --- the end ------------------------------------------------------------------------------------------
 

@@ -16,10 +16,10 @@ from rich.progress import Progress as Bar
 
 from digest import accounting, publishing
 from digest.app import App
+from digest.bookkeeping import SenderBusy
 from digest.cli.crew import members
 from digest.cli.opening import clock
 from digest.cli.printing import console, fail, local, plain, say
-from digest.delivering import SenderBusy
 from digest.domain.deliveries import Progress
 from digest.domain.editions import Edition, EditionState
 from digest.store import deliveries

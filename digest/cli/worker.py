@@ -10,9 +10,9 @@ import signal
 import typer
 
 from digest.app import App
+from digest.bookkeeping import SenderBusy
 from digest.cli.crew import hold_on, members
 from digest.cli.opening import clock, opened
-from digest.delivering import SenderBusy
 
 _STANDBY = 2.0  # seconds between tries to become the sender
 Processes = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections.")

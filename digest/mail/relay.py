@@ -150,7 +150,7 @@ class Relay:
 
     def answered(self, parcel: Parcel, answer: Answer) -> None:
         """The server has decided."""
-        if answer.receipt.code != 421 or answer.command == "END":  # one that only turns us away is no good news
+        if answer.receipt.code != 421 or answer.command != "MAIL":  # to be turned away before a word is no good news
             self._suspicions = self.failures = 0
             self.trouble = None
             self._grow()
