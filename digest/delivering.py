@@ -109,7 +109,7 @@ class Sender:
         if not self._outcomes:
             self._enough = 1
             await self._wait(seconds)
-        self._enough = max(1, len(self._held) // 3)
+        self._enough = max(1, len(self._held) // (3 if self.books.store.is_sqlite else 2))
         if self._held and len(self._outcomes) < self._enough:
             await self._wait(_GATHER)
 

@@ -33,7 +33,7 @@ from digest.store.statements import (
 )
 
 MOST_LOOKED_AT = 400  # rows in one turn
-LOOK_EVERY = 0.1  # seconds between looks at which editions are being sent, and at what is due again
+LOOK_EVERY = 0.2  # seconds between looks at which editions are being sent, and at what is due again
 Turn = Callable[[str, bool], float]  # (recipient domain, had a turn before) -> seconds until it may go; 0: now
 
 
@@ -111,7 +111,7 @@ def swept(walk: Walk, edition_id: int, rows: Sequence[Sequence[Any]], limit: int
 
 
 def _work(tx: Connection, walk: Walk, now: int) -> list[int]:
-    """What there is to send, read anew ten times a second: soon enough for a pause, and for a confirmation."""
+    """What there is to send, read anew five times a second: soon enough for a pause, and for a confirmation."""
     if time.monotonic() - walk.looked_at >= LOOK_EVERY:
         walk.work = [row[0] for row in run(tx, WORK, {"now": now})]
         walk.looked_at = time.monotonic()
