@@ -189,8 +189,9 @@ class Sender:
                     for held in turned.claimed
                     if held.relay == number and held.parcel and (not held.delivery.edition_id) is is_letter
                 ]
-                if chosen:
-                    relay.put(chosen, first=is_letter)
+                relay.put(chosen, first=is_letter)
+        for held in turned.claimed:
+            held.parcel = None  # each names the other: kept so, every message would wait for the collector of circles
 
     def _take_back(self) -> None:
         """Give back what waits too long, is no longer wanted, or lies with a server that cannot be used."""
@@ -225,8 +226,7 @@ class Sender:
         if not after_data and (not words or not self._wants(parcel)):  # we broke off ourselves
             self._give_back(held)
             return
-        luck = random.random()  # noqa: S311 - jitter
-        lines = held.lines + 1
+        luck, lines = random.random(), held.lines + 1  # noqa: S311 - jitter
         ruling = self.judge.lost(held.delivery, words, lines, self.books.clock(), luck, after_data=after_data)
         self._follow(held, parcel, ruling)
 

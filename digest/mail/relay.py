@@ -103,7 +103,7 @@ class Relay:
         self._bucket.set_rate(rate, burst=max(1.0, rate / 10))
 
     def put(self, parcels: list[Parcel], *, first: bool = False) -> None:
-        """Work. `first`: it overtakes what waits."""
+        """Work, or none. `first`: it overtakes what waits."""
         if first:
             self._ready.extendleft(reversed(parcels))
         else:

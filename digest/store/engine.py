@@ -261,7 +261,7 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
     # FULL: what is committed survives a power cut. A row that says `sending` must not be forgotten.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA cache_size = -16384")
+    cursor.execute("PRAGMA cache_size = -2048")  # kB, for each connection: rows are met in order, a list may be long
     cursor.close()
 
 
