@@ -143,9 +143,7 @@ def counts(tx: Connection, edition_id: int) -> dict[str, int]:
 
 def fold(tx: Connection, before: datetime, at_most: int = 5_000) -> int:
     """Turn a batch of sent rows settled before that moment into a number; returns how many, so call it until 0."""
-    finished = sa.select(editions.c.id).where(
-        editions.c.state.in_([EditionState.SENT, EditionState.CANCELLED]), editions.c.sent_at < before
-    )
+    finished = sa.select(editions.c.id).where(editions.c.state == EditionState.SENT, editions.c.sent_at < before)
     for edition_id in tx.scalars(finished).all():
         sent = sa.and_(_of(edition_id), deliveries.c.state == DeliveryState.SENT, deliveries.c.settled_at < before)
         some = sa.select(deliveries.c.id).where(sent).order_by(deliveries.c.id).limit(at_most)
