@@ -53,6 +53,10 @@ class Held:
     lines: int = 0  # connections that broke under it
     parcel: Parcel | None = None
 
+    def is_stale(self, before: float) -> bool:
+        """Whether it has waited since then. Those whose line broke stay, so that their tries are counted."""
+        return self.at < before and not self.lines
+
 
 class Turned(NamedTuple):
     """What a turn of the books came to, once its transaction was through.

@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from digest.bookkeeping import Books, Held, Turned
 from digest.domain.attempts import Judge, Ruling
 from digest.domain.deliveries import DeliveryState, Outcome, Receipt, Verdict, asks_for_patience
 from digest.errors import StoreUnavailable
-from digest.mail.envelope import Answer, Parcel
+from digest.mail.envelope import Answer, Loss, Parcel
 from digest.mail.relay import Relay
 from digest.mail.smtp import Server
 
@@ -199,7 +199,11 @@ class Sender:
         is_any_usable = any(relay.is_usable for relay in self._relays)
         for relay in self._relays:
             trouble = None if relay.is_usable else relay.trouble
-            back = relay.withdraw() if trouble else relay.withdraw(lambda p: not self._wants(p) or _is_stale(p, stale))
+            back = (
+                relay.withdraw()
+                if trouble
+                else relay.withdraw(lambda p: not self._wants(p) or _held(p).is_stale(stale))
+            )
             for parcel in back:
                 self._give_back(_held(parcel), is_waiting=bool(trouble) and not is_any_usable)
             if trouble and not is_any_usable and not self.books.others_send:
@@ -221,13 +225,16 @@ class Sender:
                 self.books.answers.append((held.delivery.domain, wants_patience, time.monotonic()))
         self._follow(held, parcel, ruling)
 
-    def _lost(self, parcel: Parcel, words: str, after_data: bool) -> None:
+    def _lost(self, parcel: Parcel, words: str, loss: Loss) -> None:
         held = _held(parcel)
-        if not after_data and (not words or not self._wants(parcel)):  # we broke off ourselves
+        if loss is not Loss.UNKNOWN and (not words or not self._wants(parcel)):  # we broke off ourselves
             self._give_back(held)
             return
+        if loss is Loss.FAREWELL:  # no try of this message's: each one has cost the server another's answer
+            self._relays[held.relay].put([parcel], first=True)
+            return
         luck, lines = random.random(), held.lines + 1  # noqa: S311 - jitter
-        ruling = self.judge.lost(held.delivery, words, lines, self.books.clock(), luck, after_data=after_data)
+        ruling = self.judge.lost(held.delivery, words, lines, self.books.clock(), luck, after_data=loss is Loss.UNKNOWN)
         self._follow(held, parcel, ruling)
 
     def _follow(self, held: Held, parcel: Parcel, ruling: Ruling) -> None:
@@ -240,8 +247,7 @@ class Sender:
             held.lines += 1
             self._relays[held.relay].put([parcel], first=True)
             return
-        if ruling.outcome.state is DeliveryState.SENT:
-            self._sent += 1
+        self._sent += ruling.outcome.state is DeliveryState.SENT
         self._outcomes.append(ruling.outcome)
         if len(self._outcomes) >= self._enough:
             self._ring()
@@ -254,8 +260,9 @@ class Sender:
         soon = self.books.clock() + self.judge.patience.soon
         due_at = soon if is_waiting and not held.delivery.edition_id else None
         server = self.books.servers[held.relay].name
-        back = DeliveryState.QUEUED
-        self._outcomes.append(Outcome(held.delivery.id, back, NO_RECEIPT, due_at, server, held.counted_at))
+        self._outcomes.append(
+            Outcome(held.delivery.id, DeliveryState.QUEUED, NO_RECEIPT, due_at, server, held.counted_at)
+        )
 
     # --- the end ------------------------------------------------------------------------------------------
 
@@ -289,12 +296,5 @@ class Sender:
                 await asyncio.sleep(_IDLE)
 
 
-def _is_stale(parcel: Parcel, before: float) -> bool:
-    held = _held(parcel)
-    return held.at < before and not held.lines  # those whose line broke stay, so that their tries are counted
-
-
 def _held(parcel: Parcel) -> Held:
-    held = parcel.key
-    assert isinstance(held, Held)
-    return held
+    return cast("Held", parcel.key)

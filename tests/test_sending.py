@@ -143,11 +143,12 @@ def test_the_desk_is_told_with_the_servers_words(service, smtpd):
     assert "your address is on a list" in notices[0].text
 
 
-def test_a_server_that_hangs_up_after_some_messages_keeps_nobody_waiting(service, smtpd):
-    service.add_readers(30)
-    smtpd.faults.append(Fault(at="MAIL", after=3, per="connection", drop=True))
-    edition = service.send()
-    assert service.counts(edition) == {"sent": 30}
+@pytest.mark.parametrize("end", [{"drop": True}, {"reply": "421 4.7.0 enough for one connection"}])
+def test_a_server_that_hangs_up_after_some_messages_keeps_nobody_waiting(service, smtpd, end):
+    service.add_readers(60)
+    smtpd.faults.append(Fault(at="MAIL", after=3, per="connection", **end))
+    edition = service.deliver(service.release(), until=service.idle)
+    assert service.counts(edition) == {"sent": 60}
     assert set(recipients(smtpd).values()) == {1}
 
 

@@ -30,6 +30,14 @@ class Answer(NamedTuple):
     receipt: Receipt
 
 
+class Loss(Enum):
+    """What a line that broke says of the message it was to carry."""
+
+    FAREWELL = "farewell"  # nothing: it had carried others, and ended before this one's MAIL was answered
+    UNSENT = "unsent"  # that it was not taken
+    UNKNOWN = "unknown"  # that it may have been
+
+
 class Feed(Protocol):
     """Where a session's work comes from and where its results go. Nothing here may wait or raise."""
 
@@ -45,8 +53,8 @@ class Feed(Protocol):
         """The server has decided."""
         ...
 
-    def lost(self, parcel: Parcel, words: str, *, after_data: bool) -> None:
-        """The line broke. `after_data`: the message may have been taken all the same."""
+    def lost(self, parcel: Parcel, words: str, loss: Loss) -> None:
+        """The line broke."""
         ...
 
     def hungry(self, session: Any) -> None:

@@ -15,12 +15,12 @@ from collections.abc import Callable
 
 from digest.domain.pace import Bucket
 from digest.errors import TransportError
-from digest.mail.envelope import Answer, Parcel
+from digest.mail.envelope import Answer, Loss, Parcel
 from digest.mail.session import Session
 from digest.mail.smtp import Server, connect
 
 Answered = Callable[[Parcel, Answer], None]
-Lost = Callable[[Parcel, str, bool], None]  # (parcel, words, after_data)
+Lost = Callable[[Parcel, str, Loss], None]  # (parcel, words, loss)
 
 GROW_AFTER = 2.0  # seconds without trouble until there is one connection more
 REST = 30.0  # seconds a server is left alone that could not be reached
@@ -156,9 +156,9 @@ class Relay:
             self._grow()
         self._tell_answered(parcel, answer)
 
-    def lost(self, parcel: Parcel, words: str, *, after_data: bool) -> None:
+    def lost(self, parcel: Parcel, words: str, loss: Loss) -> None:
         """The line broke under it."""
-        self._tell_lost(parcel, words, after_data)
+        self._tell_lost(parcel, words, loss)
 
     def hungry(self, session: Session) -> None:
         """The session waits for work: one with nothing at all to do comes first."""

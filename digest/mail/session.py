@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 
 from digest.domain.deliveries import Receipt
-from digest.mail.envelope import Answer, Ask, Feed, Limits, Offers, Parcel, commands
+from digest.mail.envelope import Answer, Ask, Feed, Limits, Loss, Offers, Parcel, commands
 from digest.mail.replies import Replies
 
 _END = b".\r\n"
@@ -114,8 +114,14 @@ class Session(asyncio.Protocol):
         self._say_next()
 
     def _turned_away(self, ask: Ask, receipt: Receipt) -> None:
-        """The server closes, as it may at any command (RFC 5321 section 3.8)."""
-        if self._enveloped is not None and self._refusal is None:
+        """The server closes, as it may at any command (RFC 5321 section 3.8).
+
+        Often after so many messages a connection: that is a farewell, and no answer to the next of them.
+        """
+        is_farewell = self.messages and ask in (Ask.RSET, Ask.MAIL)
+        if is_farewell:
+            self._asked.appendleft((ask, self._enveloped))  # unanswered, then
+        elif self._enveloped is not None and self._refusal is None:
             self._refusal = Answer(ask.value, receipt)
         self._hang_up(f"the server closed the connection: {receipt}")
 
@@ -332,10 +338,11 @@ class Session(asyncio.Protocol):
         self._to_say.clear()
         under_way = [parcel for ask, parcel in asked if ask is Ask.END and parcel]
         for parcel in under_way:
-            self._feed.lost(parcel, words, after_data=not message_unsent)
+            self._feed.lost(parcel, words, Loss.UNSENT if message_unsent else Loss.UNKNOWN)
         if self._enveloped is not None:
             parcel, self._enveloped = self._enveloped, None
             if self._refusal is not None:  # it had its answer already; the rest was form
                 self._feed.answered(parcel, self._refusal)
             else:
-                self._feed.lost(parcel, words, after_data=False)
+                is_farewell = self.messages and any(ask is Ask.MAIL for ask, _ in asked)
+                self._feed.lost(parcel, words, Loss.FAREWELL if is_farewell else Loss.UNSENT)

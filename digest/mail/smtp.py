@@ -18,7 +18,7 @@ import aiosmtplib
 from digest.domain.deliveries import Receipt
 from digest.domain.pace import Caps
 from digest.errors import TransportError
-from digest.mail.envelope import Answer, Feed, Limits, Offers, Parcel
+from digest.mail.envelope import Answer, Feed, Limits, Loss, Offers, Parcel
 from digest.mail.session import Session
 
 
@@ -147,7 +147,7 @@ async def send_one(server: Server, parcel: Parcel) -> Receipt:
     session = await connect(server, once)
     await session.ended
     if once.answer is None:
-        raise ConnectionLost(once.words, after_data=once.after_data)
+        raise ConnectionLost(once.words, after_data=once.loss is Loss.UNKNOWN)
     return once.answer.receipt
 
 
@@ -157,7 +157,7 @@ class _Once:
     def __init__(self, parcel: Parcel) -> None:
         self.answer: Answer | None = None
         self.words = ""
-        self.after_data = False
+        self.loss = Loss.UNSENT
         self._left: Parcel | None = parcel
 
     def take(self) -> Parcel | None:
@@ -170,8 +170,8 @@ class _Once:
     def answered(self, parcel: Parcel, answer: Answer) -> None:
         self.answer = answer
 
-    def lost(self, parcel: Parcel, words: str, *, after_data: bool) -> None:
-        self.words, self.after_data = words, after_data
+    def lost(self, parcel: Parcel, words: str, loss: Loss) -> None:
+        self.words, self.loss = words, loss
 
     def hungry(self, session: Session) -> None:
         session.close()

@@ -11,7 +11,7 @@ import pytest
 
 from digest.domain.deliveries import Verdict, judge
 from digest.errors import TransportError
-from digest.mail.envelope import Answer, Parcel
+from digest.mail.envelope import Answer, Loss, Parcel
 from digest.mail.smtp import ConnectionLost, Server, connect, send_one
 from tests.servers.smtpd import OFFERS, Fault, RecordingServer
 
@@ -46,8 +46,8 @@ class Basket:
     def answered(self, parcel, answer):
         self.became[parcel.recipient] = answer
 
-    def lost(self, parcel, words, *, after_data):
-        self.became[parcel.recipient] = after_data
+    def lost(self, parcel, words, loss):
+        self.became[parcel.recipient] = loss
 
     def hungry(self, session):
         if session.is_resting:
@@ -231,10 +231,29 @@ async def _against_a_server_that_waits(ehlo: bytes, wait_for: bytes):
     return b"|".join(heard), basket
 
 
+@pytest.mark.parametrize("lockstep", [False, True])
+@pytest.mark.parametrize("end", [{"drop": True}, {"reply": "421 4.7.0 enough for one connection"}])
+def test_a_line_that_ends_between_messages_says_nothing_of_the_next(end, lockstep):
+    with RecordingServer() as smtpd:
+        smtpd.faults.append(Fault(at="MAIL", after=1, **end))
+        basket, words = converse(server(smtpd), *map(parcel, READERS[:2]), lockstep=lockstep)
+        assert basket.became[READERS[0]].receipt.code == 250
+        assert basket.became[READERS[1]] is Loss.FAREWELL
+        assert words.startswith("the server closed the connection")
+
+
+def test_a_line_that_ends_at_its_first_message_or_at_a_reader_is_a_failed_try():
+    with RecordingServer() as smtpd:
+        smtpd.faults.extend([Fault(at="MAIL", drop=True, times=1), Fault(at="RCPT", after=1, drop=True)])
+        assert converse(server(smtpd), parcel())[0].became == {"anna@example.com": Loss.UNSENT}
+        basket, _ = converse(server(smtpd), *map(parcel, READERS[:2]))
+        assert basket.became[READERS[1]] is Loss.UNSENT
+
+
 def test_what_is_not_wanted_any_more_stops_before_the_message():
     with RecordingServer() as smtpd:
         basket, words = converse(server(smtpd), parcel(), wanted=False)
-        assert basket.became == {"anna@example.com": False}
+        assert basket.became == {"anna@example.com": Loss.UNSENT}
         assert words == ""
     assert smtpd.received == []
 

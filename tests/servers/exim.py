@@ -12,6 +12,7 @@ import pwd
 import shutil
 import signal
 import smtplib
+import socket
 import subprocess
 import tempfile
 import time
@@ -233,6 +234,15 @@ class Exim:
         (self.folder / "config").chmod(0o640)
         shutil.chown(self.folder / "config", "root", USER)
 
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((self.host, self.port), timeout=_PATIENCE).close()
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            pass
+        return True
+
     def _greets(self) -> bool:
         try:
             smtplib.SMTP(self.host, self.port, timeout=_PATIENCE).close()
@@ -249,6 +259,11 @@ class Exim:
         with suppress(ProcessLookupError):
             os.killpg(self._daemon.pid, signal.SIGKILL)
         self._daemon = None
+        deadline = time.monotonic() + _PATIENCE
+        while self._listens():  # a killed session holds the daemon's socket until the kernel has cleared it away
+            if time.monotonic() > deadline:
+                raise RuntimeError("Exim does not stop")
+            time.sleep(0.01)
 
 
 @contextmanager
