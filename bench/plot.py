@@ -15,6 +15,7 @@ PANELS = (
     "Queueing / the bare statement",
     "Last tenth of the claims / first",
     "Two workers / one",
+    "Beacon / an empty endpoint",
 )
 WIDTH, LABEL, BAR_END, ROW, BAR = 860, 330, 700, 24, 12
 _STYLE = """

@@ -19,7 +19,7 @@ from tests.servers import postgres
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results.json"
-_LIBRARIES = ("aiosmtplib", "cryptography", "psycopg", "sqlalchemy")
+_LIBRARIES = ("aiosmtplib", "cryptography", "fastapi", "psycopg", "sqlalchemy", "starlette", "uvicorn")
 
 
 def read(path: Path) -> dict[str, Any]:

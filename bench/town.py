@@ -17,7 +17,7 @@ from digest.app import App, build
 from digest.config_reading import read_config
 from digest.domain.addresses import Address
 from digest.domain.articles import FoundArticle, Image
-from digest.store import Store, articles
+from digest.store import Store, articles, readership
 from digest.store.migrate import migrate
 from digest.store.schema import subscribers, subscriptions
 
@@ -144,7 +144,7 @@ def _add_articles(app: App, period_end: datetime) -> None:
         found = {page: _article(slug, at, luck) for page, slug in zip(ids, slugs, strict=True)}
         articles.save(tx, source, found, at)
         views = {(page, at, hour): 4000 - 150 * place for place, page in enumerate(ids)}
-        articles.put_views(tx, source, views)
+        readership.put_views(tx, source, views)
 
 
 def _article(slug: str, at: datetime, luck: random.Random) -> FoundArticle:

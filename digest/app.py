@@ -6,27 +6,27 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from zoneinfo import ZoneInfo
 
 from digest import accounting, collecting, publishing
+from digest.app_mail import letters, server
 from digest.bookkeeping import Books
-from digest.config import Config, SmtpServer, split_mailbox
+from digest.config import Config, split_mailbox
 from digest.delivering import Sender
 from digest.domain.attempts import Judge, Patience
 from digest.domain.deliveries import Receipt
-from digest.domain.editions import Edition, Pick, Rendering
+from digest.domain.editions import Basis, Edition, Pick, Rendering
 from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
-from digest.domain.pace import Caps, DomainPace
+from digest.domain.pace import DomainPace
 from digest.errors import RenderError, WrongState
 from digest.mail import smtp
 from digest.mail.envelope import Parcel
-from digest.mail.letters import Letters, Publication, Senders
-from digest.mail.render import DigestIssue, Rendered, Renderer
-from digest.mail.wire import Sign
+from digest.mail.letters import Letters
+from digest.mail.render import DigestIssue, Renderer
 from digest.sources import Source
-from digest.store import Store, editions, workers
+from digest.store import Store, editions
 from digest.store.migrate import check_schema
 
 Clock = Callable[[], datetime]
@@ -60,8 +60,8 @@ class App:
         """Read the sources (all, or those named) side by side."""
         chosen = [source for source in self.sources if not names or source.name in names]
         edges = self._edges(now)
-        site = self.config.site.url
-        return await asyncio.gather(*(collecting.collect(self.store, each, site, edges, now) for each in chosen))
+        pages = self.config.pages
+        return await asyncio.gather(*(collecting.collect(self.store, each, pages, edges, now) for each in chosen))
 
     def _edges(self, now: datetime) -> list[datetime]:
         edges: set[datetime] = set()
@@ -87,6 +87,7 @@ class App:
                 postal_address=self.config.site.postal_address,
                 language=newsletter.language,
                 promise=self.config.newsletters[newsletter.name].promise,
+                by_newest=edition.basis is Basis.NEWEST,
             )
         )
         return Rendering(
@@ -106,19 +107,42 @@ class App:
         def work() -> Edition | None:
             if failed:
                 self.tell_desk(0, f"{newsletter.title}: a source could not be read", "\n\n".join(failed), now)
+            tell_desk = partial(self.tell_desk, now=now)
+            look = partial(self.look_again, now=now, reading=False)  # they were read a moment ago
             try:
-                return publishing.publish_due(
-                    self.store,
-                    self.press,
-                    newsletter,
-                    lambda edition_id, subject, text: self.tell_desk(edition_id, subject, text, now),
-                    now,
-                )
+                return publishing.publish_due(self.store, self.press, newsletter, tell_desk, now, look)
             except RenderError as error:
                 self.tell_desk(0, f"{newsletter.title}: the edition could not be made", str(error), now)
                 raise
 
         return await asyncio.to_thread(work)
+
+    def draft(self, newsletter: Newsletter, at: datetime, now: datetime) -> Edition:
+        """The edition of the period that closed last at `at`, ranked afresh."""
+        return publishing.draft(self.store, self.press, newsletter, at, now, partial(self.tell_desk, now=now))
+
+    def release(self, edition: Edition, now: datetime) -> Edition:
+        """Look at its pages once more, freeze it if need be, and queue its deliveries."""
+        newsletter = self.newsletters[edition.newsletter]
+        return publishing.release(
+            self.store, self.press, newsletter, edition.id, now, partial(self.look_again, now=now)
+        )
+
+    def look_again(self, urls: Sequence[str], now: datetime, *, reading: bool = True) -> dict[str, str]:
+        """Read the sources once more, and say which of these pages are gone. What cannot be seen counts as there."""
+        if not self.config.collecting.look_again:
+            return {}
+        from digest.sources.presence import missing
+
+        homes = [self.config.site.url, *(url for each in self.config.sources if (url := getattr(each, "url", "")))]
+        hosts = [host for each in self.config.sources for host in each.private_hosts]
+
+        async def look() -> dict[str, str]:
+            reads = self.collect(now) if reading else asyncio.sleep(0)
+            _, gone = await asyncio.gather(reads, missing(urls, [str(each) for each in homes], hosts))
+            return gone
+
+        return asyncio.run(look())
 
     def tell_desk(self, edition_id: int, subject: str, text: str, now: datetime) -> None:
         """Keep a notice and mail it to the desk, if the desk has an address."""
@@ -169,6 +193,12 @@ class App:
         """Turn sent rows that are older than is kept into numbers; returns how many."""
         return accounting.fold(self.store, now - self.config.delivering.keep_sent)
 
+    def fold_hours(self, now: datetime) -> int:
+        """Turn hours that are older than is kept into days, forget old keys of pushes; returns how many rows less."""
+        before = now - self.config.collecting.keep_hours
+        zone = ZoneInfo(self.config.site.timezone)
+        return collecting.fold_hours(self.store, zone, before) + collecting.forget_pushes(self.store, now)
+
     def close(self) -> None:
         """Let go of the database."""
         self.store.close()
@@ -187,91 +217,7 @@ def build(config: Config, *, checked: bool = True) -> App:
         store=store,
         links=links,
         renderer=renderer,
-        letters=_letters(config, store, links, renderer, newsletters),
-        servers=tuple(_server(config, name, each) for name, each in config.smtp.each().items()),
+        letters=letters(config, store, links, renderer, newsletters),
+        servers=tuple(server(config, name, each) for name, each in config.smtp.each().items()),
         newsletters=newsletters,
     )
-
-
-def _letters(
-    config: Config, store: Store, links: Links, renderer: Renderer, newsletters: dict[str, Newsletter]
-) -> Letters:
-    def frozen(edition_id: int) -> list[Rendering]:
-        with store.read() as tx:
-            return editions.frozen(tx, edition_id)
-
-    def notice(notice_id: int) -> Rendered:
-        with store.read() as tx:
-            found = workers.notice(tx, notice_id)
-        return renderer.notice(found.subject, found.text)
-
-    def confirmation(newsletter: str, language: str, already: bool) -> Rendered:
-        title = newsletters[newsletter].title
-        return renderer.confirmation(
-            newsletter_title=title,
-            site_name=config.site.name,
-            site_url=config.site.url,
-            language=language,
-            postal_address=config.site.postal_address,
-            already=already,
-            promise=config.newsletters[newsletter].promise,
-            consent=config.subscribing.consent.format(title=title, site=config.site.name),
-            valid_for_hours=round(config.subscribing.confirm_within.total_seconds() / 3600),
-        )
-
-    publications = {each.name: Publication(each.name, each.title, each.language) for each in newsletters.values()}
-    return Letters(links, _senders(config), publications, frozen, confirmation, notice, _signer(config))
-
-
-def _senders(config: Config) -> Senders:
-    mail = config.mail
-
-    def named(mailbox: str) -> tuple[str, str]:
-        name, address = split_mailbox(mailbox)
-        return name or config.site.name, address
-
-    return Senders(
-        digest=named(mail.from_),
-        confirmation=named(mail.confirmation_from or mail.from_),
-        reply_to=split_mailbox(mail.reply_to)[1] if mail.reply_to else "",
-        bounce_address=split_mailbox(mail.bounce_address)[1] if mail.bounce_address else "",
-    )
-
-
-def _server(config: Config, name: str, settings: SmtpServer) -> smtp.Server:
-    return smtp.Server(
-        name=name,
-        host=settings.host,
-        port=settings.effective_port,
-        security=settings.effective_security,
-        username=settings.username,
-        password=settings.password.get_secret_value(),
-        ca_file=str(config.folder / settings.ca_file) if settings.ca_file else "",
-        local_hostname=settings.local_hostname,
-        connections=settings.connections,
-        weight=settings.weight,
-        per_second=settings.per_second,
-        caps=Caps(settings.per_hour, settings.per_day, settings.warm_up),
-        pipelining=settings.pipelining == "auto",
-        messages_per_connection=settings.messages_per_connection,
-        connect_timeout=settings.connect_timeout,
-        greeting_timeout=settings.greeting_timeout,
-        command_timeout=settings.command_timeout,
-        data_timeout=settings.data_timeout,
-        block_timeout=settings.block_timeout,
-        end_timeout=settings.end_timeout,
-    )
-
-
-def _signer(config: Config) -> Sign | None:
-    """Signs our mail if there is a key. Raises ConfigurationError."""
-    settings = config.dkim
-    if not (settings.key_file or settings.ed25519_key_file):
-        return None
-    # Here, not at the top: those who do not sign need not load the cryptography.
-    from digest.mail import dkim
-
-    rsa = (settings.selector, config.folder / settings.key_file) if settings.key_file else None
-    ed25519 = (settings.ed25519_selector, config.folder / settings.ed25519_key_file)
-    domain = settings.domain or split_mailbox(config.mail.from_)[1].rpartition("@")[2]
-    return dkim.load(domain, rsa, ed25519 if settings.ed25519_key_file else None)

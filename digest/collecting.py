@@ -5,19 +5,27 @@ One reading of one source is one transaction: it is stored whole or not at all, 
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
-from digest.domain.articles import FoundArticle, Harvest, canonical_url, counted_since, spread
-from digest.domain.periods import Period, hour_bucket
-from digest.errors import SourceError
+from digest.domain.articles import FoundArticle, Harvest, Pages, counted_since, spread
+from digest.domain.periods import Period, day_bucket, hour_bucket
+from digest.errors import DigestError, SourceError
 from digest.sources import Reading, Source
-from digest.store import Store, Transaction, articles
-from digest.store.articles import Unmatched
+from digest.store import Store, Transaction, articles, pushes, readership
+from digest.store.articles import SourceRecord
+from digest.store.readership import Unmatched
+
+log = logging.getLogger("digest.collecting")
 
 Bucket = tuple[int, datetime, timedelta]  # page id, start, span
+KEYS_KEPT = timedelta(days=30)  # how long a push that comes again is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,75 +40,126 @@ class Collected:
     error: str = ""
 
 
-async def collect(store: Store, source: Source, site_url: str, edges: Sequence[datetime], now: datetime) -> Collected:
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Views that one `writer` stores in one go: a process numbers its batches, and repeats one it is not sure of."""
+
+    writer: str
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one push came with: its key ("" when it has none), the hash of its body, and how it will be answered."""
+
+    key: str
+    body_hash: str
+    at: datetime
+    answer: Callable[[Collected], Mapping[str, Any]]
+
+
+class KeyTaken(DigestError):
+    """The `key` came with another body before."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"the key {key!r} came with another body before")
+
+
+async def collect(store: Store, source: Source, site: Pages, edges: Sequence[datetime], now: datetime) -> Collected:
     """Read one source and store what it brought. A source that fails is recorded, never raised."""
-    with store.begin() as tx:
-        record = articles.source(tx, source.name)
+    # In threads: a database that is busy, or a harvest of a hundred thousand rows, must not hold up the readers.
+    record = await asyncio.to_thread(_record, store, source.name)
     try:
-        harvest = await source.collect(Reading(now, record.collected_at, tuple(edges), record.remembered))
-        with store.begin() as tx:
-            return _keep(tx, record.id, source.name, harvest, site_url, now)
+        harvest = await read(source, Reading(now, record.collected_at, tuple(edges), record.remembered))
+        return await asyncio.to_thread(_store, store, record, harvest, site, now)
     except SourceError as error:
-        with store.begin() as tx:
-            articles.note_failed(tx, record.id, now, str(error))
+        await asyncio.to_thread(_note_failed, store, record, error, now)
         return Collected(source.name, error=str(error))
 
 
-def _keep(tx: Transaction, source_id: int, name: str, harvest: Harvest, site_url: str, now: datetime) -> Collected:
+async def read(source: Source, reading: Reading) -> Harvest:
+    """What a source gives. Raises SourceError, whatever went wrong: no source may stop the others, or an edition."""
+    try:
+        return await source.collect(reading)
+    except SourceError:
+        raise
+    except Exception as error:
+        log.exception("source %s", source.name)
+        reason = f"it cannot be read: {type(error).__name__}: {error}"
+        raise SourceError(source.name, "all of it", reason, "Digest did not expect that: please report it") from error
+
+
+def _record(store: Store, name: str) -> SourceRecord:
+    with store.begin() as tx:
+        return articles.source(tx, name)
+
+
+def _store(store: Store, record: SourceRecord, harvest: Harvest, site: Pages, now: datetime) -> Collected:
+    with store.begin() as tx:
+        return _keep(tx, record.id, record.name, harvest, site, now)
+
+
+def _note_failed(store: Store, record: SourceRecord, error: SourceError, now: datetime) -> None:
+    with store.begin() as tx:
+        articles.note_failed(tx, record.id, now, str(error))
+
+
+def _keep(tx: Transaction, source_id: int, name: str, harvest: Harvest, site: Pages, now: datetime) -> Collected:
     articles.lock_source(tx, source_id)
-    found, notes = _by_canonical(harvest.articles, site_url)
-    counted, count_notes = _views_by_canonical(harvest, site_url)
-    totals, total_notes = _totals_by_canonical(harvest, site_url)
+    found, notes = _by_canonical(harvest.articles, site)
+    counted, count_notes = _views_by_canonical(harvest, site)
+    totals, total_notes = _totals_by_canonical(harvest, site)
     pages = articles.page_ids(tx, [*found, *(key for key, _, _ in counted), *totals])
-    new = articles.save(tx, source_id, {pages[key]: article for key, article in found.items()}, now)
+    # Sorted: two sources with the same articles then lock them in one order.
+    new = articles.save(tx, source_id, {pages[key]: article for key, article in sorted(found.items())}, now)
     counts = {(pages[key], at, span): views for (key, at, span), views in counted.items()}
-    articles.put_views(tx, source_id, counts)
+    readership.put_views(tx, source_id, counts)
     risen = _take_totals(tx, source_id, {pages[key]: total for key, total in totals.items()}, now)
     articles.note_collected(tx, source_id, now, harvest.remembered)
     views = sum(counts.values()) + risen
     return Collected(name, len(found), new, views, (*harvest.notes, *notes, *count_notes, *total_notes))
 
 
-def _by_canonical(found: Sequence[FoundArticle], site_url: str) -> tuple[dict[str, FoundArticle], list[str]]:
+def _by_canonical(found: Sequence[FoundArticle], site: Pages) -> tuple[dict[str, FoundArticle], list[str]]:
     by_key: dict[str, FoundArticle] = {}
     notes: list[str] = []
     for article in found:
         try:
-            by_key[canonical_url(article.url, site_url)] = article
+            by_key[site.key(article.url)] = article
         except ValueError as error:
             notes.append(f"article {article.title[:60]!r} left out: {error}")
     return by_key, notes
 
 
-def _views_by_canonical(
-    harvest: Harvest, site_url: str
-) -> tuple[dict[tuple[str, datetime, timedelta], int], list[str]]:
+def _views_by_canonical(harvest: Harvest, site: Pages) -> tuple[dict[tuple[str, datetime, timedelta], int], list[str]]:
     """Views of one page in one bucket, summed over the spellings of its address."""
     counted: dict[tuple[str, datetime, timedelta], int] = defaultdict(int)
-    keys, notes = _canonical_keys([count.url for count in harvest.views], site_url)
+    keys, notes = _canonical_keys([count.url for count in harvest.views], site)
     for count in harvest.views:
         if key := keys[count.url]:
             counted[key, count.at, count.span] += count.views
     return counted, notes
 
 
-def _totals_by_canonical(harvest: Harvest, site_url: str) -> tuple[dict[str, int], list[str]]:
+def _totals_by_canonical(harvest: Harvest, site: Pages) -> tuple[dict[str, int], list[str]]:
     totals: dict[str, int] = defaultdict(int)
-    keys, notes = _canonical_keys([total.url for total in harvest.totals], site_url)
+    keys, notes = _canonical_keys([total.url for total in harvest.totals], site)
     for total in harvest.totals:
         if key := keys[total.url]:
             totals[key] += total.total
     return totals, notes
 
 
-def _canonical_keys(urls: Sequence[str], site_url: str) -> tuple[dict[str, str], list[str]]:
+def _canonical_keys(urls: Sequence[str], site: Pages) -> tuple[dict[str, str], list[str]]:
     """Each address once: a log names the same few thousand pages a million times."""
     keys: dict[str, str] = {}
     notes: list[str] = []
     for url in urls:
         if url not in keys:
             try:
-                keys[url] = canonical_url(url, site_url)
+                keys[url] = site.key(url)
             except ValueError as error:
                 keys[url] = ""
                 notes.append(f"views left out: {error}")
@@ -111,7 +170,7 @@ def _take_totals(tx: Transaction, source_id: int, totals: Mapping[int, int], now
     """Turn readings of lifetime counters into views since the last reading; returns their sum."""
     if not totals:
         return 0
-    before = articles.read_totals(tx, source_id)
+    before = readership.read_totals(tx, source_id)
     counts: dict[Bucket, int] = defaultdict(int)
     for page, total in totals.items():
         if page in before and before[page][1] < now:
@@ -119,24 +178,67 @@ def _take_totals(tx: Transaction, source_id: int, totals: Mapping[int, int], now
             for at, span, views in spread(counted_since(previous, total), read_at, now):
                 counts[page, at, span] += views
     # An hour between two readings gets a share from each of them, so shares are added.
-    articles.add_views(tx, source_id, counts)
-    articles.put_totals(tx, source_id, totals, now)
+    readership.add_views(tx, source_id, counts)
+    readership.put_totals(tx, source_id, totals, now)
     return sum(counts.values())
 
 
-def count_views(store: Store, source_name: str, counts: Mapping[tuple[str, datetime], int], site_url: str) -> None:
-    """Add views counted by our own beacon, by (page URL, hour)."""
-    by_key: dict[tuple[str, datetime, timedelta], int] = defaultdict(int)
-    for (url, moment), views in counts.items():
-        at, span = hour_bucket(moment)
-        by_key[canonical_url(url, site_url), at, span] += views
+def count_views(store: Store, source_name: str, counts: Mapping[tuple[str, datetime], int], batch: Batch) -> None:
+    """Add views counted by our own beacon, by (page key, hour). A batch that is stored already changes nothing."""
     with store.begin() as tx:
         source_id = articles.source(tx, source_name).id
-        pages = articles.page_ids(tx, [key for key, _, _ in by_key])
-        articles.add_views(tx, source_id, {(pages[key], at, span): n for (key, at, span), n in by_key.items()})
+        if not pushes.is_next(tx, source_id, batch.writer, batch.number, batch.at):
+            return
+        pages = articles.page_ids(tx, {key for key, _ in counts})
+        readership.add_views(tx, source_id, {(pages[key], *hour_bucket(at)): n for (key, at), n in counts.items()})
+
+
+def push(store: Store, source_name: str, harvest: Harvest, site: Pages, parcel: Parcel) -> Mapping[str, Any]:
+    """Store what was pushed, in one transaction with its key, and give the answer; the same again changes nothing.
+
+    Raises KeyTaken when the key came with another body before.
+    """
+    with store.begin() as tx:
+        source_id = articles.source(tx, source_name).id
+        articles.lock_source(tx, source_id)  # two requests with one key: the second sees what the first has stored
+        if parcel.key and (before := pushes.pushed(tx, source_id, parcel.key)):
+            if before.body_hash != parcel.body_hash:
+                raise KeyTaken(parcel.key)
+            return before.answer
+        kept = _keep(tx, source_id, source_name, harvest, site, parcel.at)
+        answer = parcel.answer(kept)
+        if parcel.key:
+            pushes.keep(tx, source_id, parcel.key, parcel.body_hash, parcel.at, answer)
+        return answer
+
+
+def forget_pushes(store: Store, now: datetime) -> int:
+    """Forget keys nobody will repeat any more; returns how many."""
+    with store.begin() as tx:
+        return pushes.forget(tx, now - KEYS_KEPT)
+
+
+def fold_hours(store: Store, zone: ZoneInfo, before: datetime) -> int:
+    """Turn the hours of every local day that ended by `before` into one bucket a page; returns how many rows less.
+
+    A day at a time, a transaction each: stopped anywhere, it goes on there. Days that are folded are passed over by
+    the index alone. (A day bucket counts where it ends, so what is told of periods that long ago shifts by hours.)
+    """
+    saved, at = 0, None
+    while True:
+        with store.begin() as tx:
+            if (end_of_first := readership.next_end(tx, at)) is None:
+                return saved
+            last_moment = end_of_first - timedelta(seconds=1)
+            start, span = day_bucket(last_moment.astimezone(zone).date(), zone)
+            at = start + span
+            if at > before:
+                return saved
+            if end_of_first < at:  # else the day is one bucket already, or one hour long
+                saved += readership.fold_hours(tx, start, at)
 
 
 def unmatched(store: Store, period: Period) -> list[Unmatched]:
     """Pages read in the period that are no articles we know, most read first."""
     with store.read() as tx:
-        return articles.unmatched(tx, period)
+        return readership.unmatched(tx, period)

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from digest.config_newsletters import NewsletterSection
+from digest.config_sources import AnySource
 from digest.config_types import Duration, Mailbox, Section, WebAddress, Zone, is_loopback, split_mailbox
-from digest.config_types import zone as _zone
-from digest.domain.newsletters import Approval, Newsletter, Published, Selection, TooFew
+from digest.domain.articles import Pages
+from digest.domain.newsletters import (
+    Newsletter,
+    Plausibility,
+)
 from digest.domain.pace import provider
 from digest.domain.periods import Schedule
 from digest.domain.subscribers import ConfirmationLimits
@@ -27,6 +32,7 @@ class Site(Section):
     language: Literal["en", "pl", "uk"] = "en"
     timezone: Zone = "UTC"
     postal_address: str = ""
+    prefixes: tuple[Annotated[str, Field(pattern=r"^(/[^/?#\s]+)+/?$")], ...] = ()
 
 
 class Web(Section):
@@ -157,6 +163,8 @@ class Collecting(Section):
     """How often the sources are read."""
 
     every: Duration = timedelta(minutes=15)
+    keep_hours: Duration = timedelta(days=90)
+    look_again: bool = True
 
 
 class Delivering(Section):
@@ -188,76 +196,6 @@ class Subscribing(Section):
         return ConfirmationLimits(self.cool_down, self.daily_cap)
 
 
-class SelectionSection(Section):
-    """How many articles, and which."""
-
-    count: int = Field(10, ge=1, le=50)
-    min_articles: int = Field(3, ge=1)
-    min_views: int = Field(1, ge=0)
-    published: Published = Published.PERIOD
-    too_few: TooFew = TooFew.SKIP
-
-
-class NewsletterSection(Section):
-    """One newsletter."""
-
-    title: str = Field(min_length=1)
-    promise: str = "The week’s most read stories, every Saturday morning. We don’t spam."
-    language: Literal["", "en", "pl", "uk"] = ""  # empty: the site's
-    timezone: Annotated[str, BeforeValidator(lambda v: _zone(v) if v else v)] = ""  # empty: the site's
-    schedule: str = "sat 08:00"
-    cutoff: str = ""  # empty: the schedule
-    catch_up: Duration = timedelta(hours=12)
-    approval: Approval = Approval.NONE
-    selection: SelectionSection = SelectionSection()
-
-    @field_validator("schedule", "cutoff")
-    @classmethod
-    def _readable(cls, value: str) -> str:
-        if value:
-            Schedule.parse(value, ZoneInfo("UTC"))
-        return value
-
-
-class _SourceSection(Section):
-    name: str = Field(min_length=1, max_length=64)
-    timeout: Duration = timedelta(seconds=30)
-    max_bytes: int = Field(32_000_000, ge=1000)
-
-
-class FeedSource(_SourceSection):
-    """RSS 2.0 or Atom: articles, no views."""
-
-    kind: Literal["feed"]
-    url: WebAddress
-
-
-class WordPressSource(_SourceSection):
-    """WordPress core REST for articles; WP Popular Posts' counts where the site has that plugin."""
-
-    kind: Literal["wordpress"]
-    url: WebAddress
-    views: Literal["auto", "popular-posts", "none"] = "auto"
-
-
-class FilesSource(_SourceSection):
-    """CSV, JSON or NDJSON of articles and of views; a path or an https address each."""
-
-    kind: Literal["files"]
-    articles: str = ""
-    views: str = ""
-
-
-class BeaconSource(_SourceSection):
-    """Views counted by our own script on the publisher's pages."""
-
-    kind: Literal["beacon"]
-    hosts: tuple[str, ...] = ()  # empty: the host of [site] url
-
-
-SourceSection = Annotated[FeedSource | WordPressSource | FilesSource | BeaconSource, Field(discriminator="kind")]
-
-
 class Config(Section):
     """The whole configuration; `folder` is where config.toml lies, and what its paths are relative to."""
 
@@ -274,12 +212,12 @@ class Config(Section):
     newsletters: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], NewsletterSection] = Field(
         min_length=1
     )
-    sources: tuple[SourceSection, ...] = ()
+    sources: tuple[AnySource, ...] = ()
     folder: Path = Field(Path(), exclude=True)
 
     @field_validator("sources")
     @classmethod
-    def _names_differ(cls, value: tuple[SourceSection, ...]) -> tuple[SourceSection, ...]:
+    def _names_differ(cls, value: tuple[AnySource, ...]) -> tuple[AnySource, ...]:
         names = [source.name for source in value]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two sources are named {twice[0]!r}; give each a name of its own")
@@ -293,11 +231,21 @@ class Config(Section):
                 raise ValueError(f"servers.{name} has a username but no password: give it a password_file")
         return value
 
+    @model_validator(mode="after")
+    def _views_come_from_sources(self) -> Config:
+        known = {source.name for source in self.sources}
+        for name, section in self.newsletters.items():
+            if unknown := sorted(set(section.selection.views_from) - known):
+                raise ValueError(
+                    f"newsletters.{name}.selection.views_from: there is no source {unknown[0]!r};"
+                    f" config.toml has: {', '.join(sorted(known)) or 'none'}"
+                )
+        return self
+
     def newsletter(self, name: str) -> Newsletter:
         """The newsletter of that name. Raises KeyError."""
         section = self.newsletters[name]
         zone = ZoneInfo(section.timezone or self.site.timezone)
-        chosen = section.selection
         return Newsletter(
             name=name,
             title=section.title,
@@ -307,8 +255,15 @@ class Config(Section):
             cutoff=Schedule.parse(section.cutoff or section.schedule, zone),
             catch_up=section.catch_up,
             approval=section.approval,
-            selection=Selection(chosen.count, chosen.min_articles, chosen.min_views, chosen.published, chosen.too_few),
+            selection=section.selection.selection(),
+            plausibility=Plausibility(**dict(section.plausibility)),
+            source_order=tuple(source.name for source in self.sources),
         )
+
+    @property
+    def pages(self) -> Pages:
+        """How the site's pages are told apart."""
+        return Pages(self.site.url, self.site.prefixes)
 
     @property
     def database_url(self) -> str:

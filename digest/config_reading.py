@@ -12,11 +12,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from digest.config import Config, SourceSection
+from digest.config import Config
+from digest.config_sources import AnySource
 from digest.errors import ConfigurationError
 
 ENV_PREFIX = "DIGEST_"
 _NOT_SETTINGS = {"DIGEST_CONFIG"}
+_SECRETS = ("secret", "password", "token")
+_SECRET_FILES = tuple(f"{name}_file" for name in _SECRETS)
 
 
 def read_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
@@ -53,11 +56,24 @@ def _overlay_environment(raw: dict[str, Any], environ: Mapping[str, str], proble
             continue  # DIGEST_SOMETHING without a section is not ours
         place: Any = raw
         for section in sections:
-            place = place.setdefault(section, {}) if isinstance(place, dict) else None
+            place = _below(place, section)
         if isinstance(place, dict):
             place[key] = environ[name]
         else:
             problems.append(f"the environment variable {name} names no setting")
+
+
+def _below(place: Any, section: str) -> Any:
+    """The part of the configuration by that name; one of [[sources]] by the name it was given."""
+    if isinstance(place, dict):
+        return place.setdefault(section, {})
+    if isinstance(place, list):
+        return next((each for each in place if isinstance(each, dict) and _is_named(each, section)), None)
+    return None
+
+
+def _is_named(source: Mapping[str, Any], name: str) -> bool:
+    return str(source.get("name", "")).lower().replace("-", "_") == name
 
 
 def _load_secret_files(place: dict[str, Any], folder: Path, problems: list[str], where: str = "") -> None:
@@ -65,7 +81,11 @@ def _load_secret_files(place: dict[str, Any], folder: Path, problems: list[str],
     for key, value in list(place.items()):
         if isinstance(value, dict):
             _load_secret_files(value, folder, problems, f"{where}{key}.")
-        elif key in ("secret_file", "password_file") and isinstance(value, str):
+        elif isinstance(value, list):
+            for number, each in enumerate(value):
+                if isinstance(each, dict):
+                    _load_secret_files(each, folder, problems, f"{where}{key}.{each.get('name', number)}.")
+        elif key in _SECRET_FILES and isinstance(value, str):
             del place[key]
             try:
                 place[key.removesuffix("_file")] = (folder / value).read_text(encoding="utf-8").strip()
@@ -102,15 +122,13 @@ def _unknown_below(value: Any, annotation: Any, where: tuple[str, ...]) -> list[
 
 
 def _unknown_in_source(value: dict[str, Any], index: int) -> list[str]:
-    kinds = {
-        k.model_fields["kind"].annotation.__args__[0]: k for k in typing.get_args(typing.get_args(SourceSection)[0])
-    }
+    kinds = {k.model_fields["kind"].annotation.__args__[0]: k for k in typing.get_args(typing.get_args(AnySource)[0])}
     model = kinds.get(value.get("kind"))
     return _unknown_keys(value, model, ("sources", str(value.get("name", index)))) if model else []
 
 
 def _secret_file_keys(known: Mapping[str, Any]) -> list[str]:
-    return [f"{name}_file" for name in ("secret", "password") if name in known]
+    return [f"{name}_file" for name in _SECRETS if name in known]
 
 
 def _explain(error: Any) -> str:
@@ -126,7 +144,7 @@ def _explain(error: Any) -> str:
         return _explain_kind(error)
     message = error["msg"].removeprefix("Value error, ")
     given = error.get("input")
-    secret = any(part in ("secret", "password") for part in error["loc"])
+    secret = any(part in _SECRETS for part in error["loc"]) or "sql" in error["loc"]
     shown = "" if secret or isinstance(given, dict | list | tuple) else f" (it is {given!r})"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
 

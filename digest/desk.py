@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from digest.domain.articles import Article, canonical_url
+from digest.domain.articles import Article, Pages
 from digest.domain.deliveries import UNSETTLED, DeliveryState
 from digest.domain.editions import Edition, EditionState
 from digest.errors import NotFound, WrongState
@@ -81,21 +81,21 @@ def resend(store: Store, edition_id: int, states: frozenset[DeliveryState], read
 # --- the desk's wishes for an article -------------------------------------------------------------
 
 
-def find_article(store: Store, name: str, site_url: str) -> Article:
+def find_article(store: Store, name: str, pages: Pages) -> Article:
     """The article by its id or its address. Raises NotFound."""
     with store.read() as tx:
         if name.isdecimal():
             found = articles.by_ids(tx, [int(name)]).get(int(name))
         else:
-            found = articles.by_page(tx, _canonical(name, site_url))
+            found = articles.by_page(tx, _canonical(name, pages))
     if found is None:
         raise NotFound("article", repr(name), "give an id from `digest articles list`, or its address")
     return found
 
 
-def pin(store: Store, article: Article, now: datetime) -> Article:
-    """The article comes first in the next edition; pins keep the order they were made in."""
-    return _wish(store, article, pinned_at=now)
+def pin(store: Store, article: Article, now: datetime, position: int | None = None) -> Article:
+    """The article comes first in the next edition, or at `position`; pins keep the order they were made in."""
+    return _wish(store, article, pinned_at=now, pinned_position=position)
 
 
 def ban(store: Store, article: Article, now: datetime) -> Article:
@@ -108,16 +108,14 @@ def unmark(store: Store, article: Article) -> Article:
     return _wish(store, article)
 
 
-def _wish(
-    store: Store, article: Article, pinned_at: datetime | None = None, banned_at: datetime | None = None
-) -> Article:
+def _wish(store: Store, article: Article, **wish: datetime | int | None) -> Article:
     with store.begin() as tx:
-        articles.set_wish(tx, article.id, pinned_at=pinned_at, banned_at=banned_at)
+        articles.set_wish(tx, article.id, **wish)
         return articles.by_ids(tx, [article.id])[article.id]
 
 
-def _canonical(name: str, site_url: str) -> str:
+def _canonical(name: str, pages: Pages) -> str:
     try:
-        return canonical_url(name, site_url)
+        return pages.key(name)
     except ValueError:
         return name

@@ -47,12 +47,16 @@ class InvalidToken(DigestError):
 class SourceError(DigestError):
     """A source could not be read. Names the source, the place in it, what is wrong, and the remedy."""
 
-    def __init__(self, source: str, place: str, reason: str, remedy: str = "") -> None:
+    def __init__(self, source: str, place: str, reason: str, remedy: str = "", *, status: int = 0) -> None:
+        self.status = status  # what an HTTP server answered, if one did
         self.source = source
-        self.place = place
-        self.reason = reason
-        self.remedy = remedy
-        super().__init__(f"source {source!r}: {place}: {reason}" + (f". {remedy}" if remedy else ""))
+        self.place, self.reason, self.remedy = _shown(place), _shown(reason), _shown(remedy)
+        super().__init__(f"source {source!r}: {self.place}: {self.reason}" + (f". {self.remedy}" if remedy else ""))
+
+
+def _shown(text: str) -> str:
+    """One line that can be printed and stored: what a broken source says comes along in its errors."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 class RenderError(DigestError):

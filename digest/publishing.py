@@ -6,28 +6,33 @@ transaction: an edition is being sent to all its readers or to none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from digest import picking
+from digest.domain import notices
 from digest.domain.deliveries import Settled
 from digest.domain.editions import UNFROZEN, Edition, EditionState, Pick, Rendering
-from digest.domain.newsletters import Approval, Newsletter, TooFew
+from digest.domain.newsletters import Approval, Fallback, Newsletter
 from digest.domain.periods import Period
-from digest.domain.ranking import Ranked, rank
 from digest.errors import DigestError, NotFound, StoreConflict, TooFewArticles
-from digest.store import Store, Transaction, articles, deliveries, editions, workers
+from digest.store import Store, Transaction, deliveries, editions, workers
 
 Press = Callable[[Newsletter, Edition, Sequence[Pick]], Rendering]  # lays an edition out, before any reader
 TellDesk = Callable[[int, str, str], None]  # edition id, subject, text
+LookAgain = Callable[[Sequence[str]], Mapping[str, str]]  # of these pages, those that are gone, and how we know
 
 
 # --- drafting ------------------------------------------------------------------------------------
 
 
-def draft(store: Store, press: Press, newsletter: Newsletter, at: datetime, now: datetime) -> Edition:
+def draft(
+    store: Store, press: Press, newsletter: Newsletter, at: datetime, now: datetime, tell_desk: TellDesk | None = None
+) -> Edition:
     """The edition of the period that closed last at `at`, ranked afresh unless it is frozen.
 
-    With too few articles it ends up skipped, with the reason, if that is the newsletter's policy.
+    With too few articles, or with counts that cannot be right, it may end up skipped, with the reason, if that is the
+    newsletter's policy. The desk is told when the counts are not believed.
     """
     period = newsletter.period(at)
     with store.begin() as tx:
@@ -39,65 +44,91 @@ def draft(store: Store, press: Press, newsletter: Newsletter, at: datetime, now:
             editions.move(tx, edition.id, EditionState.DRAFTED)
         elif edition.state not in UNFROZEN:
             return edition
+        choice = picking.choose(tx, newsletter, period)
         try:
-            _rank_and_lay_out(tx, press, newsletter, editions.required(tx, edition.id))
+            picking.keep(tx, newsletter, edition, choice)
+            if choice.odd and newsletter.plausibility.fallback is Fallback.SKIP:
+                editions.move(
+                    tx, edition.id, EditionState.SKIPPED, reason=f"its counts are not plausible: {choice.odd[0]}"
+                )
+            else:
+                _lay_out(tx, press, newsletter, editions.required(tx, edition.id))
         except TooFewArticles as error:
             editions.move(tx, edition.id, EditionState.SKIPPED, reason=str(error))
-        return editions.required(tx, edition.id)
+        drafted = editions.required(tx, edition.id)
+    if tell_desk and choice.odd and drafted.notes != edition.notes:
+        tell_desk(
+            drafted.id,
+            f"{newsletter.title}: the counts are not plausible",
+            notices.not_plausible(newsletter, drafted, choice.odd),
+        )
+    return drafted
 
 
-def _rank_and_lay_out(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition) -> None:
-    """Choose the picks, keep the reasons, and see that the mail can be made of them. Raises TooFewArticles."""
-    ranked = _rank(tx, newsletter, edition)
-    editions.save_ranking(tx, edition.id, ranked)
-    found = sum(each.kept for each in ranked)
-    enough = newsletter.selection.min_articles if newsletter.selection.too_few is TooFew.SKIP else 1
-    if found < enough:
-        raise TooFewArticles(found, enough)
+def _lay_out(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition) -> None:
+    """See that the mail can be made of the picks."""
     rendering = press(newsletter, edition, editions.picked(tx, edition.id))
     audience, excluded = deliveries.count_audience(tx, newsletter.name)
     editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded)
 
 
-def _rank(tx: Transaction, newsletter: Newsletter, edition: Edition) -> list[Ranked]:
-    candidates = articles.candidates(tx, edition.period)
-    sent = editions.sent_article_ids(tx, newsletter.name)
-    return rank(candidates, edition.period, newsletter.selection, sent)
-
-
 # --- sending -------------------------------------------------------------------------------------
 
 
-def release(store: Store, press: Press, newsletter: Newsletter, edition_id: int, now: datetime) -> Edition:
+def release(
+    store: Store,
+    press: Press,
+    newsletter: Newsletter,
+    edition_id: int,
+    now: datetime,
+    look_again: LookAgain | None = None,
+) -> Edition:
     """Freeze the edition if need be and queue its deliveries, so that the sender takes it up.
 
-    Safe to call twice, or by two at once: one edition is queued once. A paused edition goes on.
+    Safe to call twice, or by two at once: one edition is queued once. A paused edition goes on. `look_again` is asked
+    right before freezing which of the picked pages are gone; with too few left the edition is skipped.
     """
+    gone: Mapping[str, str] = {}
+    if look_again is not None:
+        with store.read() as tx:
+            edition = editions.required(tx, edition_id)
+            urls = [pick.article.url for pick in editions.picked(tx, edition_id)]
+        gone = look_again(urls) if edition.state in UNFROZEN else {}
     while True:
         try:
             with store.begin(snapshot=True) as tx:
-                return _release(tx, press, newsletter, edition_id, now)
+                return _release(tx, press, newsletter, edition_id, gone, now)
         except StoreConflict:
             continue  # another draft or release of it came first: look again
 
 
-def _release(tx: Transaction, press: Press, newsletter: Newsletter, edition_id: int, now: datetime) -> Edition:
+def _release(
+    tx: Transaction, press: Press, newsletter: Newsletter, edition_id: int, gone: Mapping[str, str], now: datetime
+) -> Edition:
     edition = editions.required(tx, edition_id, lock=True)
     if edition.state is EditionState.PAUSED:
         editions.move(tx, edition_id, EditionState.SENDING)
         deliveries.due_now(tx, edition_id, now)
     elif edition.state not in (EditionState.SENDING, EditionState.SENT):
-        _freeze_and_queue(tx, press, newsletter, edition, now)
+        try:
+            _freeze_and_queue(tx, press, newsletter, edition, gone, now)
+        except TooFewArticles as error:
+            if not editions.move(tx, edition_id, EditionState.SKIPPED, reason=f"{error}, as pages are gone"):
+                raise
     return editions.required(tx, edition_id)
 
 
-def _freeze_and_queue(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, now: datetime) -> None:
+def _freeze_and_queue(
+    tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, gone: Mapping[str, str], now: datetime
+) -> None:
+    if edition.state in (EditionState.DRAFTED, EditionState.APPROVED):
+        picking.correct(tx, newsletter, edition, gone, now)
     picks = editions.picked(tx, edition.id)
     hint = "approve it first" if edition.state is EditionState.HELD else ""
     editions.must_move(tx, edition.id, EditionState.SENDING, "sent", hint, frozen_at=now)
     if not picks:
         raise TooFewArticles(0, 1)
-    rendering = press(newsletter, edition, picks)
+    rendering = press(newsletter, editions.required(tx, edition.id), picks)
     editions.freeze(tx, [rendering])
     audience, queued, excluded = deliveries.queue_edition(tx, edition, now)
     if queued + excluded != audience:
@@ -106,7 +137,12 @@ def _freeze_and_queue(tx: Transaction, press: Press, newsletter: Newsletter, edi
 
 
 def publish_due(
-    store: Store, press: Press, newsletter: Newsletter, tell_desk: TellDesk, now: datetime
+    store: Store,
+    press: Press,
+    newsletter: Newsletter,
+    tell_desk: TellDesk,
+    now: datetime,
+    look_again: LookAgain | None = None,
 ) -> Edition | None:
     """What the schedule asks for at `now`: draft, release, wait for the desk, or record a missed hour.
 
@@ -121,16 +157,21 @@ def publish_due(
     if edition is None and missed:
         return _record_missed(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
     if edition is None:
-        edition = draft(store, press, newsletter, period.end, now)
+        edition = draft(store, press, newsletter, period.end, now, tell_desk)
         if edition.state is EditionState.SKIPPED:
-            tell_desk(edition.id, f"{newsletter.title}: no edition this time", _TOO_FEW.format(reason=edition.reason))
+            tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(edition))
         elif now < send_at or newsletter.approval is Approval.REQUIRED:
-            tell_desk(edition.id, f"{newsletter.title}: the draft is ready", _draft_text(newsletter, edition))
+            tell_desk(edition.id, f"{newsletter.title}: the draft is ready", notices.draft_ready(newsletter, edition))
     if now < send_at or edition.state not in UNFROZEN or not _may_go(newsletter, edition):
         return edition
     if missed:
         return _skip_missed(store, newsletter, edition, tell_desk, now)
-    return release(store, press, newsletter, edition.id, now)
+    released = release(store, press, newsletter, edition.id, now, look_again)
+    if released.state is EditionState.SKIPPED:
+        tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(released))
+    elif changed := [note for note in released.notes if note not in edition.notes]:
+        tell_desk(edition.id, f"{newsletter.title}: the list was corrected", notices.corrected(changed))
+    return released
 
 
 def _may_go(newsletter: Newsletter, edition: Edition) -> bool:
@@ -160,34 +201,8 @@ def _skip_missed(store: Store, newsletter: Newsletter, edition: Edition, tell_de
     with store.begin() as tx:
         moved = editions.move(tx, edition.id, EditionState.SKIPPED, reason=reason)
     if moved:
-        tell_desk(
-            edition.id, f"{newsletter.title}: an edition was missed", _MISSED.format(reason=reason, id=edition.id)
-        )
+        tell_desk(edition.id, f"{newsletter.title}: an edition was missed", notices.missed(edition, reason))
     return get(store, edition.id)
-
-
-_TOO_FEW = (
-    "There is no edition this time: {reason}.\n\n"
-    "To send one all the same, lower min_articles or pin articles, then run: digest edition draft"
-)
-_MISSED = (
-    "The edition was not sent. {reason}.\n\n"
-    "To send it all the same: digest edition draft, then digest edition send {id}"
-)
-
-
-def _draft_text(newsletter: Newsletter, edition: Edition) -> str:
-    local = edition.send_at.astimezone(newsletter.zone)
-    policy = (
-        "It waits for you: nothing goes out before you approve it."
-        if newsletter.approval is Approval.REQUIRED
-        else "It goes out by itself unless you hold it."
-    )
-    return (
-        f"Edition {edition.number}: {edition.subject}\nPlanned for {local:%A %d %B, %H:%M}. {policy}\n\n"
-        f"See it:     digest edition preview {edition.id}\nApprove it: digest edition approve {edition.id}\n"
-        f"Hold it:    digest edition hold {edition.id}"
-    )
 
 
 # --- looking -------------------------------------------------------------------------------------
@@ -223,11 +238,10 @@ def deliveries_of(store: Store, edition_id: int, state: str = "") -> Iterator[Se
         yield from deliveries.listed(tx, edition_id=edition_id, state=state)
 
 
-def candidates(store: Store, newsletter: Newsletter, period: Period) -> list[Ranked]:
-    """How the articles of a period rank now, best first; nothing is stored."""
-    with store.read() as tx:
-        sent = editions.sent_article_ids(tx, newsletter.name)
-        return rank(articles.candidates(tx, period), period, newsletter.selection, sent)
+def candidates(store: Store, newsletter: Newsletter, period: Period) -> picking.Choice:
+    """How the articles of a period rank now, best first; no edition is made."""
+    with store.begin() as tx:
+        return picking.choose(tx, newsletter, period)
 
 
 def archive(store: Store, newsletter: str | None = None) -> list[Edition]:

@@ -58,9 +58,11 @@ async def collect(app: App, clock: Clock) -> None:
 
 
 async def fold(app: App, clock: Clock) -> None:
-    """Turn old sent rows into numbers."""
+    """Turn old sent rows into numbers, and old hours into days."""
     if folded := await asyncio.to_thread(app.fold, clock()):
         log.info("%d sent rows were folded into totals", folded)
+    if saved := await asyncio.to_thread(app.fold_hours, clock()):
+        log.info("hours became days: %d rows less", saved)
 
 
 async def publish(app: App, newsletter: Newsletter, clock: Clock) -> None:

@@ -15,11 +15,19 @@ from digest.domain.addresses import Address
 from digest.domain.articles import FoundArticle, Image
 from digest.domain.deliveries import Settled
 from digest.domain.editions import Edition, EditionState
+from digest.domain.periods import Period
+from digest.domain.ranking import Candidate
 from digest.domain.subscribers import Evidence, Subscription, Way
-from digest.store import Store, articles, deliveries, workers
+from digest.store import Store, Transaction, articles, candidates, deliveries, readership, workers
 from digest.store.migrate import migrate
 
 SATURDAY = datetime(2026, 11, 28, 7, tzinfo=UTC)  # 08:00 in Warsaw
+
+
+def every_candidate(tx: Transaction, period: Period) -> list[Candidate]:
+    """The articles of a period with their counts."""
+    found = candidates.of_period(tx, period)
+    return candidates.of_pages(tx, found, [page for page, _ in found.views])
 
 
 class SetClock:
@@ -97,7 +105,7 @@ class Service:
             articles.save(tx, source, found, SATURDAY)
             hour = timedelta(hours=1)
             at = until.replace(minute=0) - 20 * hour
-            articles.put_views(tx, source, {(by_slug[s], at, hour): n for s, n in views.items() if n})
+            readership.put_views(tx, source, {(by_slug[s], at, hour): n for s, n in views.items() if n})
 
     def add_readers(self, count: int) -> None:
         """reader0 to reader<count-1> at example.com, confirmed."""

@@ -12,12 +12,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from digest import collecting
-from digest.domain.articles import FoundArticle, Harvest, LifetimeTotal, ViewCount
+from digest.config_sources import FeedSource
+from digest.domain.articles import FoundArticle, Harvest, LifetimeTotal, Pages, ViewCount
 from digest.domain.periods import Period, Schedule
 from digest.errors import SourceError
-from digest.store import articles
+from digest.sources.feed import Feed
+from tests.service import every_candidate
+from tests.sources.web import Answer, serving
 
 SITE = "https://news.example.com"
+PAGES = Pages(SITE, ("/m", "/pl"))
 HOUR = timedelta(hours=1)
 END = datetime(2026, 11, 28, 7, tzinfo=UTC)
 WEEK = Period(END - timedelta(days=7), END)
@@ -42,7 +46,7 @@ class Given:
 
 def collect(store, *harvests, at=END):
     source = Given(list(harvests))
-    results = [asyncio.run(collecting.collect(store, source, SITE, [], at + n * HOUR)) for n in range(len(harvests))]
+    results = [asyncio.run(collecting.collect(store, source, PAGES, [], at + n * HOUR)) for n in range(len(harvests))]
     return results, source
 
 
@@ -52,7 +56,7 @@ def article(slug, published=END - timedelta(days=2)):
 
 def views(store, period=WEEK):
     with store.read() as tx:
-        return {c.article.title: c.views for c in articles.candidates(tx, period)}
+        return {c.title: c.views for c in every_candidate(tx, period)}
 
 
 def test_spellings_of_one_page_are_added_up(store):
@@ -60,6 +64,32 @@ def test_spellings_of_one_page_are_added_up(store):
     counts = tuple(ViewCount(url, END - 5 * HOUR, HOUR, 10) for url in spellings)
     collect(store, Harvest((article("a"),), counts))
     assert views(store) == {"A": 40}
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "/a/amp/",
+        "/a?amp=1",
+        "/a?outputType=amp",
+        "/a/page/2/",
+        "/a/index.html",
+        "https://www.news.example.com/a",
+        "/m/a",
+        "/pl/a/amp?utm_source=x",
+    ],
+)
+def test_one_article_shown_in_several_ways_is_counted_together(store, variant):
+    counts = (ViewCount("/a", END - HOUR, HOUR, 10), ViewCount(variant, END - HOUR, HOUR, 5))
+    collect(store, Harvest((article("a"),), counts))
+    assert views(store) == {"A": 15}
+    assert collecting.unmatched(store, WEEK) == []
+
+
+def test_an_article_announced_by_another_of_its_addresses_keeps_its_views(store):
+    counts = Harvest(views=(ViewCount("/a", END - HOUR, HOUR, 10),))
+    collect(store, counts, Harvest((FoundArticle("https://www.news.example.com/m/a/amp/", "A", END - 2 * HOUR),)))
+    assert views(store) == {"A": 10}
 
 
 def test_reading_the_same_again_changes_nothing(store):
@@ -97,7 +127,7 @@ def test_two_services_that_read_a_counter_at_once_count_once(store):
     def read(n):
         source = Given([Harvest(totals=(LifetimeTotal("/a", 1100),))])
         moment = END - 2 * HOUR + timedelta(seconds=n)
-        return asyncio.run(collecting.collect(store, source, SITE, [], moment)).views
+        return asyncio.run(collecting.collect(store, source, PAGES, [], moment)).views
 
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(read, range(6))) == 100
@@ -112,9 +142,9 @@ def test_a_counter_that_was_reset_counts_from_zero(store):
 
 def test_a_reading_just_after_the_cut_off_credits_the_closed_week(store):
     first = Harvest((article("a"),), totals=(LifetimeTotal("/a", 100),))
-    asyncio.run(collecting.collect(store, Given([first]), SITE, [], END - timedelta(minutes=15)))
+    asyncio.run(collecting.collect(store, Given([first]), PAGES, [], END - timedelta(minutes=15)))
     second = Harvest(totals=(LifetimeTotal("/a", 160),))
-    asyncio.run(collecting.collect(store, Given([second]), SITE, [], END + timedelta(seconds=5)))
+    asyncio.run(collecting.collect(store, Given([second]), PAGES, [], END + timedelta(seconds=5)))
     assert views(store) == {"A": 60}
 
 
@@ -125,6 +155,31 @@ def test_a_source_that_fails_keeps_what_it_had_and_is_named(store):
     assert views(store) == {"A": 10}
     assert source.readings[1].remembered == source.readings[2].remembered == {"etag": "x"}
     assert source.readings[2].since == END
+
+
+def test_a_source_that_breaks_in_a_way_nobody_thought_of_is_named_too(store):
+    results, source = collect(store, Harvest((article("a"),)), KeyError("\ud800 id"), Harvest())
+    assert "KeyError" in results[1].error and "please report it" in results[1].error
+    assert results[1].error.isprintable()
+    assert results[2] == collecting.Collected("given")
+    assert source.readings[2].since == END
+
+
+@pytest.mark.parametrize("trouble", [Answer("oops", 500, {"Retry-After": "3600"}), Answer("<rss"), Answer("", 401)])
+def test_a_page_that_fails_half_way_stores_nothing_and_costs_nothing_the_next_time(store, trouble):
+    """A real feed of two pages over a real connection."""
+    page = (
+        '<rss version="2.0"><channel><link xmlns="http://www.w3.org/2005/Atom" rel="next" href="/2"/>{}</channel></rss>'
+    )
+    item = "<item><title>{0}</title><link>{1}/{0}</link><pubDate>Fri, 27 Nov 2026 18:30:00 GMT</pubDate></item>"
+    with serving() as web:
+        web.says("/feed", Answer(page.format(item.format("A", SITE)), headers={"ETag": '"1"'}))
+        web.says("/2", trouble, Answer(page.format(item.format("B", SITE))))
+        source = Feed(FeedSource(name="news", kind="feed", url=f"{web.url}/feed"))
+        failed, good = [asyncio.run(collecting.collect(store, source, PAGES, [], END + n * HOUR)) for n in range(2)]
+    assert f"{web.url}/2" in failed.error
+    assert (good.error, good.found, good.new) == ("", 2, 2)
+    assert "if-none-match" not in web.asked[-2].headers
 
 
 def test_an_article_without_a_usable_address_is_noted_and_the_rest_kept(store):

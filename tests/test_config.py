@@ -116,3 +116,14 @@ def test_a_value_that_cannot_be_meant_says_what_could(write, line, said):
 def test_what_is_not_toml_or_not_there_is_said_plainly(write, tmp_path):
     assert "cannot be read" in problems(write("[site\n"))
     assert "digest init" in problems(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize("prefix", ["m", "/", "//", "", "/m?x", "/m#x", "/a b", "https://m.example.com"])
+def test_a_prefix_is_a_path_of_whole_segments(write, prefix):
+    text = GOOD.replace("[web]", f'prefixes = ["/pl/", "{prefix}"]\n[web]', 1)
+    assert "site.prefixes.1" in problems(write(text))
+
+
+def test_prefixes_are_taken_off_the_sites_pages(write):
+    config = read_config(write(GOOD.replace("[web]", 'prefixes = ["/m", "/pl/amp-pages/"]\n[web]', 1)), {})
+    assert config.pages.key("/m/a") == config.pages.key("/pl/amp-pages/a/") == "news.example.com/a"

@@ -18,7 +18,7 @@ from digest.domain.newsletters import Approval, Newsletter, Selection, TooFew
 from digest.domain.periods import Schedule
 from digest.domain.subscribers import Evidence, Way
 from digest.errors import NotFound, WrongState
-from digest.store import articles, deliveries, editions
+from digest.store import articles, deliveries, editions, readership
 
 WARSAW = ZoneInfo("Europe/Warsaw")
 SATURDAY = datetime(2026, 11, 28, 7, tzinfo=UTC)  # 08:00 in Warsaw
@@ -58,7 +58,7 @@ def add_articles(store, views: dict[str, int], published=SATURDAY - timedelta(da
         found = {pages[key]: FoundArticle(f"https://{key}", key.upper(), published) for key in views}
         articles.save(tx, source, found, SATURDAY)
         counts = {(pages[key], SATURDAY - 30 * HOUR, HOUR): count for key, count in views.items() if count}
-        articles.put_views(tx, source, counts)
+        readership.put_views(tx, source, counts)
 
 
 def add_readers(store, *names, confirmed_at=SATURDAY - timedelta(days=30)):
@@ -189,7 +189,7 @@ def test_an_article_is_spent_only_when_its_edition_is_sent(store):
     assert titles(store, again) == ["B", "A"]
     publishing.release(store, press, WEEKLY, first.id, SATURDAY)
     with store.read() as tx:
-        spent = editions.sent_article_ids(tx, "weekly")
+        spent = set(editions.last_sent(tx, "weekly"))
     assert len(spent) == 2
 
 

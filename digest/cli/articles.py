@@ -8,7 +8,8 @@ import typer
 
 from digest import desk, publishing
 from digest.app import App
-from digest.cli.opening import clock, newsletter_named, opened
+from digest.cli.explaining import candidate_json, explain, show_notes
+from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import local, print_json, say, table
 from digest.domain.articles import Article
 
@@ -18,23 +19,28 @@ _Newsletter = typer.Option(None, help="Which newsletter; needed when there are s
 
 
 @app.command("list")
-def list_(newsletter: str | None = _Newsletter, as_json: bool = _Json) -> None:
-    """Every candidate of the period that closed last, best first, with the reason it is in or out."""
+def list_(
+    newsletter: str | None = _Newsletter,
+    period: str | None = typer.Option(None, help="The period that closed last before this moment: 2026-11-28T08:00."),
+    explained: bool = typer.Option(False, "--explain", help="Every number they are judged by, and the rules."),
+    as_json: bool = _Json,
+) -> None:
+    """Every candidate of a closed period, best first, with the reason it is in or out."""
     with opened() as opening:
         chosen = newsletter_named(opening, newsletter)
-        period = chosen.period(clock())
-        ranked = publishing.candidates(opening.store, chosen, period)
+        span = chosen.period(moment_of("--period", period, chosen.zone) if period else clock())
+        choice = publishing.candidates(opening.store, chosen, span)
+        ranked = choice.record.candidates
         if as_json:
-            print_json(
-                [
-                    {**_article_json(each.article), "views": each.views, "kept": each.kept, "reason": each.reason}
-                    for each in ranked
-                ]
-            )
+            print_json([candidate_json(each) for each in ranked])
             return
-        say(f"{chosen.title}: {local(period.start, chosen.zone)} to {local(period.end, chosen.zone)}")
-        rows = [(each.article.id, each.views, each.article.title, each.reason) for each in ranked]
-        table(("id", "views", "title", "why"), rows, right=("id", "views"))
+        say(f"{chosen.title}: {local(span.start, chosen.zone)} up to {local(span.end, chosen.zone)}")
+        show_notes([*(f"not plausible: {each}" for each in choice.odd), *choice.notes])
+        if explained:
+            explain(choice.record.rules, choice.record.window, ranked, chosen.zone)
+        else:
+            rows = [(each.candidate.id, each.candidate.views, each.candidate.title, each.reason) for each in ranked]
+            table(("id", "views", "title", "why"), rows, right=("id", "views"))
 
 
 @app.command()
@@ -50,11 +56,14 @@ def show(article: str = typer.Argument(help="Its id or its address."), as_json: 
 
 
 @app.command()
-def pin(article: str = typer.Argument(help="Its id or its address.")) -> None:
-    """Put the article first in the next edition, whatever its views."""
+def pin(
+    article: str = typer.Argument(help="Its id or its address."),
+    position: int | None = typer.Option(None, min=1, max=50, help="The place it stands at, counted from 1."),
+) -> None:
+    """Put the article first in the next edition, or at a place of its own, whatever its views."""
     with opened() as opening:
-        found = desk.pin(opening.store, _find(opening, article), clock())
-    say(f"Pinned: {found.title}")
+        found = desk.pin(opening.store, _find(opening, article), clock(), position)
+    say(f"Pinned{f' at {position}' if position else ''}: {found.title}")
 
 
 @app.command()
@@ -74,7 +83,7 @@ def unmark(article: str = typer.Argument(help="Its id or its address.")) -> None
 
 
 def _find(opening: App, name: str) -> Article:
-    return desk.find_article(opening.store, name, opening.config.site.url)
+    return desk.find_article(opening.store, name, opening.config.pages)
 
 
 def _article_json(article: Article) -> dict[str, object]:

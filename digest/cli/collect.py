@@ -8,12 +8,11 @@ import typer
 
 from digest import collecting
 from digest.app import App
+from digest.cli import checking
 from digest.cli.opening import clock, opened
-from digest.cli.printing import fail, local, print_json, say, table
-from digest.domain.articles import Harvest
-from digest.errors import SourceError, UsageError
-from digest.sources import Reading, Source
-from digest.store.articles import Unmatched
+from digest.cli.printing import fail, print_json, say, table
+from digest.errors import UsageError
+from digest.store.readership import Unmatched
 
 
 def collect(
@@ -60,43 +59,9 @@ def _tell_unmatched(strangers: list[Unmatched]) -> None:
 
 def _check(app: App, names: list[str], as_json: bool) -> bool:
     chosen = [each for each in app.sources if not names or each.name in names]
-    seen = asyncio.run(_look(chosen))
+    seen = asyncio.run(checking.look(app, chosen, clock()))
     if as_json:
-        print_json([_seen_json(name, result) for name, result in seen])
-        return any(isinstance(result, SourceError) for _, result in seen)
-    zone = next(iter(app.newsletters.values())).zone
-    for name, result in seen:
-        if isinstance(result, SourceError):
-            fail(str(result))
-            continue
-        newest = max((each.published_at for each in result.articles), default=None)
-        counted = max((each.at + each.span for each in result.views), default=None)
-        say(
-            f"{name}: reachable; {len(result.articles)} articles, newest {local(newest, zone)}; "
-            f"{len(result.views) + len(result.totals)} counts, up to {local(counted, zone)}"
-        )
-    return any(isinstance(result, SourceError) for _, result in seen)
-
-
-async def _look(sources: list[Source]) -> list[tuple[str, Harvest | SourceError]]:
-    async def look(source: Source) -> Harvest | SourceError:
-        try:
-            return await source.collect(Reading(clock()))
-        except SourceError as error:
-            return error
-
-    return [(each.name, await look(each)) for each in sources]
-
-
-def _seen_json(name: str, result: Harvest | SourceError) -> dict[str, object]:
-    if isinstance(result, SourceError):
-        return {"source": name, "reachable": False, "error": str(result)}
-    return {
-        "source": name,
-        "reachable": True,
-        "articles": len(result.articles),
-        "newest_article": max((each.published_at for each in result.articles), default=None),
-        "counts": len(result.views) + len(result.totals),
-        "newest_count": max((each.at + each.span for each in result.views), default=None),
-        "notes": result.notes,
-    }
+        print_json([each.json() for each in seen])
+    else:
+        checking.show(seen, next(iter(app.newsletters.values())).zone)
+    return any(each.error for each in seen)

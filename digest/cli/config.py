@@ -6,7 +6,8 @@ import typer
 
 from digest.cli.opening import config_path, load
 from digest.cli.printing import print_json, say
-from digest.config import Config, FilesSource
+from digest.config import Config
+from digest.config_sources import FilesSource
 
 _GOOD_SECRET = 32  # characters
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,7 +13,7 @@ from digest import desk, publishing
 from digest.app import App
 from digest.cli import sending
 from digest.cli.edition_views import edition_json, print_edition, write_preview
-from digest.cli.opening import clock, newsletter_named, opened
+from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import fail, local, print_json, print_json_list, say, table
 from digest.domain.deliveries import DeliveryState, Verdict, judge
 from digest.domain.editions import Edition
@@ -38,8 +37,8 @@ def draft(
     """Rank the closed period and lay its edition out; again and again until it is frozen."""
     with opened() as opening:
         chosen = newsletter_named(opening, newsletter)
-        moment = _moment(at, chosen.zone) if at else clock()
-        edition = publishing.draft(opening.store, opening.press, chosen, moment, clock())
+        moment = moment_of("--at", at, chosen.zone) if at else clock()
+        edition = opening.draft(chosen, moment, clock())
         _show(opening, edition, as_json)
 
 
@@ -67,10 +66,14 @@ def list_(newsletter: str | None = _Newsletter, as_json: bool = _Json) -> None:
 
 
 @app.command()
-def show(edition: str = _Edition, as_json: bool = _Json) -> None:
+def show(
+    edition: str = _Edition,
+    explained: bool = typer.Option(False, "--explain", help="Every number of the ranking, and the rules."),
+    as_json: bool = _Json,
+) -> None:
     """The picks, why each candidate is in or out, and how far the sending is."""
     with opened() as opening:
-        _show(opening, publishing.find(opening.store, edition), as_json)
+        _show(opening, publishing.find(opening.store, edition), as_json, explained=explained)
 
 
 @app.command()
@@ -146,8 +149,8 @@ def send(
     """Freeze the edition if need be, queue it and deliver until all is settled. Run again after a crash it goes on."""
     with opened() as opening:
         found = publishing.find(opening.store, edition, newsletter)
-        chosen = newsletter_named(opening, found.newsletter)
-        publishing.release(opening.store, opening.press, chosen, found.id, clock())
+        newsletter_named(opening, found.newsletter)  # one that config.toml does not have any more is refused
+        opening.release(found, clock())
         settled = sending.deliver(opening, found.id, quiet=as_json, processes=processes)
         if as_json:
             print_json(edition_json(opening.store, settled))
@@ -244,16 +247,8 @@ def _decide(name: str, act: sending.Act) -> None:
         say(f"Edition {edition.id} is {edition.state} now.")
 
 
-def _show(opening: App, edition: Edition, as_json: bool) -> None:
+def _show(opening: App, edition: Edition, as_json: bool, *, explained: bool = False) -> None:
     if as_json:
         print_json(edition_json(opening.store, edition))
     else:
-        print_edition(opening, edition)
-
-
-def _moment(text: str, zone: ZoneInfo) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--at {text!r} is not a moment; write 2026-11-28T08:00") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        print_edition(opening, edition, explained=explained)

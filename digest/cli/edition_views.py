@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from digest.app import App
-from digest.cli.printing import local, say, table
+from digest.cli.explaining import candidate_json, explain, show_notes, show_ranked
+from digest.cli.printing import local, say
 from digest.domain.editions import Edition, EditionState, Rendering
-from digest.store import Store, deliveries, editions
+from digest.store import Store, candidates, deliveries, editions
 
 
 def edition_json(store: Store, edition: Edition, *, full: bool = True) -> dict[str, Any]:
     """The shape scripts rely on; `full` adds picks and candidates."""
     with store.read() as tx:
         picks = editions.picked(tx, edition.id) if full else []
-        judged = editions.judged(tx, edition.id) if full else []
+        record = candidates.load(tx, edition.id, whole=True) if full else None
         counts = deliveries.counts(tx, edition.id)
     shown: dict[str, Any] = {
         "id": edition.id,
@@ -29,8 +30,11 @@ def edition_json(store: Store, edition: Edition, *, full: bool = True) -> dict[s
         "audience": edition.audience,
         "excluded": edition.excluded,
         "counts": counts,
+        "basis": edition.basis,
+        "notes": edition.notes,
     }
-    if full:
+    if record is not None:
+        shown["window"], shown["rules"] = record.window, record.rules
         shown["picks"] = [
             {
                 "position": p.position,
@@ -38,35 +42,37 @@ def edition_json(store: Store, edition: Edition, *, full: bool = True) -> dict[s
                 "title": p.article.title,
                 "views": p.views,
                 "reason": p.reason,
+                "block": p.block,
+                "sponsored": p.is_sponsored,
             }
             for p in picks
         ]
-        shown["candidates"] = [
-            {"url": c.url, "title": c.title, "views": c.views, "score": c.score, "kept": c.kept, "reason": c.reason}
-            for c in judged
-        ]
+        shown["candidates"] = [candidate_json(each) for each in record.candidates]
     return shown
 
 
-def print_edition(app: App, edition: Edition) -> None:
-    """The edition on one screen."""
+def print_edition(app: App, edition: Edition, *, explained: bool = False) -> None:
+    """The edition on one screen; `explained`: with every number of its ranking, on as many as it takes."""
     newsletter = app.newsletters[edition.newsletter]
-    shown = edition_json(app.store, edition)
+    shown = edition_json(app.store, edition, full=False)
     why = f" ({edition.reason})" if edition.reason else ""
     say(f"{newsletter.title}, edition {edition.number} (id {edition.id}): {edition.state}{why}", "bold")
     say(f"  {local(edition.period.start, newsletter.zone)} up to {local(edition.period.end, newsletter.zone)}")
     if edition.subject:
         say(f"  Subject: {edition.subject}")
-    rows = [("" if not c["kept"] else "in", c["views"], c["title"], c["reason"]) for c in shown["candidates"][:30]]
-    table(("", "views", "title", "why"), rows, right=("views",))
-    if (more := len(shown["candidates"]) - 30) > 0:
-        say(f"  and {more} more; --json has them all")
+    show_notes(edition.notes)
+    with app.store.read() as tx:
+        record = candidates.load(tx, edition.id, whole=explained)
+    if explained:
+        explain(record.rules, record.window, record.candidates, newsletter.zone)
+    else:
+        show_ranked(record.candidates)
     if edition.frozen_at:
         counts = ", ".join(f"{number:,} {state}" for state, number in shown["counts"].items() if number)
         say(f"{edition.audience:,} readers, {edition.excluded:,} excluded: {counts or 'nothing queued'}")
-    elif shown["picks"] and edition.state is not EditionState.SKIPPED:
+    elif edition.audience and edition.state is not EditionState.SKIPPED:
         say(f"{edition.audience:,} readers would get it. See it: digest edition preview {edition.id}")
-    elif not shown["candidates"]:
+    elif not record.candidates:
         say("No article was read or published in that period. Is everything collected? digest collect --check")
     if edition.state is EditionState.SENDING:
         say(f"Watch it: digest edition watch {edition.id}, or {app.links.progress(edition.id)}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from digest.app import App, build
 from digest.config import Config
@@ -49,3 +50,12 @@ def newsletter_named(app: App, name: str | None) -> Newsletter:
     if name not in app.newsletters:
         raise UsageError(f"there is no newsletter {name!r}; config.toml has: {', '.join(app.newsletters)}")
     return app.newsletters[name]
+
+
+def moment_of(option: str, text: str, zone: ZoneInfo) -> datetime:
+    """A moment a person typed; without an offset it is one in `zone`. Raises UsageError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not a moment; write 2026-11-28T08:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)

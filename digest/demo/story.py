@@ -25,7 +25,7 @@ from digest.demo.serving import address, listening, serving
 from digest.demo.site import create_site
 from digest.domain.editions import Edition, Pick
 from digest.errors import DigestError
-from digest.store import Store, articles, deliveries, editions, subscribers
+from digest.store import Store, deliveries, editions, readership, subscribers
 from digest.store.migrate import migrate
 from digest.web import create_web
 
@@ -154,7 +154,7 @@ def _collect(stage: Stage, say: Callable[[str], None]) -> list[str]:
             raise DigestError(each.error)
         say(f"Collected from {each.source}: {each.found} articles, {each.views:,} views")
     with stage.app.store.read() as tx:
-        strangers = articles.unmatched(tx, stage.app.newsletters["weekly"].period(stage.clock()))
+        strangers = readership.unmatched(tx, stage.app.newsletters["weekly"].period(stage.clock()))
     return [each.page for each in strangers]
 
 

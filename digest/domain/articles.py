@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urljoin, urlsplit
@@ -10,6 +11,11 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urljoin, urlsplit
 _TRACKING = re.compile(r"(?:utm_.*|fbclid|gclid|dclid|msclkid|mc_cid|mc_eid|_ga|_gl|igshid)", re.I)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE_IN_PATH = "/:@!$&'()*+,;=~-._"
+_HOST = re.compile(r"[a-z0-9_.-]+")
+_LONGEST = 2000  # characters of a key; PostgreSQL's index takes 2704 bytes
+_SAME_BY_ENDING = frozenset({"", "amp", "index.html", "index.htm", "index.php"})
+# Of WordPress's AMP plugins and of Arc.
+_SAME_BY_QUERY = frozenset({("amp", ""), ("amp", "1"), ("amp", "true"), ("outputtype", "amp")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class FoundArticle:
     section: str = ""
     author: str = ""
     tags: tuple[str, ...] = ()
+    shares: int | None = None  # how often it was shared, where the source says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,9 @@ class Article:
     source: str = ""
     pinned_at: datetime | None = None
     banned_at: datetime | None = None
+    pinned_position: int | None = None  # the place the desk wants it at, from 1
+    gone_at: datetime | None = None  # when its page was found to be no more
+    shares: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +94,83 @@ class Harvest:
     notes: tuple[str, ...] = ()  # items left out and why, for the operator
 
 
-def canonical_url(url: str, site: str = "") -> str:
+def canonical_url(url: str, site: str = "", prefixes: Collection[str] = ()) -> str:
     """The key by which views find their article: host and path, without what does not name the page.
 
-    Scheme, host case, default port, trailing slash, fragment, campaign parameters, order of parameters and
-    the way of percent-encoding do not matter. `url` may be a path; `site` then gives the host.
-    Raises ValueError when there is no host to be had.
+    Scheme, host case, default port, trailing slash, fragment, campaign parameters, order of parameters and the way of
+    percent-encoding do not matter. Nor does a leading `www.`: all but no site shows another paper there, while search
+    engines, counters and feeds often name the two by turns; told apart, an article would lose half its readers. Nor do
+    endings that show the same article another way: `/amp`, `?amp=1`, `?outputType=amp`, `/page/2`, `/index.php`.
+    Of `prefixes`, such as "/m", the longest that begins the path is taken off, once.
+
+    `url` may be a path; `site` then gives the host. The key is ASCII, and "https://" before it gives the key again.
+    Raises ValueError when there is no host to be had, or the key would be longer than a database's index takes.
     """
-    parts = urlsplit(urljoin(site, url.strip()) if site else url.strip())
-    host = (parts.hostname or "").rstrip(".")
-    if parts.scheme not in _DEFAULT_PORTS or not host:
+    try:
+        parts = urlsplit(urljoin(site, url.strip()) if site else url.strip())
+        host = _host(parts.hostname or "") if parts.scheme in _DEFAULT_PORTS else ""
+        port = "" if parts.port in (None, *_DEFAULT_PORTS.values()) else f":{parts.port}"
+        query = urlencode(sorted(_naming(parse_qsl(parts.query, keep_blank_values=True))))
+        path = _without_prefix(_without_endings(_segments(parts.path)), prefixes)
+    except ValueError:  # of the many kinds that a port, a bracket or half a surrogate pair raises
+        host = ""
+    if not host:
         raise ValueError(f"{url[:200]!r} is not a web address")
-    host = host if host.isascii() else host.encode("idna").decode()
-    port = "" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
-    path = quote(unquote(parts.path, errors="surrogateescape").encode("utf-8", "surrogateescape"), safe=_SAFE_IN_PATH)
-    query = urlencode(
-        sorted((k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(k))
-    )
-    return f"{host}{port}{path.rstrip('/')}" + (f"?{query}" if query else "")
+    key = f"{host}{port}{'/'.join(path)}" + (f"?{query}" if query else "")
+    if len(key) > _LONGEST:
+        raise ValueError(f"{url[:100]!r}... is longer than a web address can be")
+    return key
+
+
+def _host(name: str) -> str:
+    """The host in ASCII, an IPv6 address in its brackets; empty when it can be none."""
+    if ":" in name:
+        return f"[{name}]"
+    host = (name if name.isascii() else name.encode("idna").decode()).lower().strip(".")
+    while host.startswith("www.") and "." in host[4:]:
+        host = host[4:].lstrip(".")
+    return host if _HOST.fullmatch(host) else ""
+
+
+def _naming(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The parameters that name the page."""
+    return [(k, v) for k, v in query if not _TRACKING.fullmatch(k) and (k.lower(), v.lower()) not in _SAME_BY_QUERY]
+
+
+def _segments(path: str) -> list[str]:
+    """The parts of a path between slashes, each percent-encoded in one way; the first is empty."""
+    plain = unquote(path, errors="surrogateescape").encode("utf-8", "surrogateescape")
+    return quote(plain, safe=_SAFE_IN_PATH).split("/")
+
+
+def _without_endings(segments: list[str]) -> list[str]:
+    while segments:
+        if segments[-1].lower() in _SAME_BY_ENDING:
+            segments = segments[:-1]
+        elif segments[-2:-1] == ["page"] and segments[-1].isdecimal():
+            segments = segments[:-2]
+        else:
+            break
+    return segments
+
+
+def _without_prefix(segments: list[str], prefixes: Collection[str]) -> list[str]:
+    for prefix in sorted((_without_endings(_segments(each)) for each in prefixes), key=len, reverse=True):
+        if len(prefix) > 1 and segments[: len(prefix)] == prefix:
+            return ["", *segments[len(prefix) :]] if segments[len(prefix) :] else []
+    return segments
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of one site: `site_url` completes paths, `prefixes` are paths that only show a page another way."""
+
+    site_url: str = ""
+    prefixes: tuple[str, ...] = ()
+
+    def key(self, url: str) -> str:
+        """The canonical URL of a page. Raises ValueError."""
+        return canonical_url(url, self.site_url, self.prefixes)
 
 
 def counted_since(previous: int, total: int) -> int:

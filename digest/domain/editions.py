@@ -23,6 +23,13 @@ class EditionState(StrEnum):
     SKIPPED = "skipped"
 
 
+class Basis(StrEnum):
+    """What an edition's articles were chosen by."""
+
+    VIEWS = "views"
+    NEWEST = "newest"  # the counts could not be right
+
+
 UNFROZEN = frozenset({EditionState.DRAFTED, EditionState.APPROVED, EditionState.HELD})
 
 # What may follow what. The store moves an edition only from a state listed here.
@@ -57,6 +64,8 @@ class Pick:
     article: Article
     views: int
     reason: str
+    block: str = ""  # the heading it stands under
+    is_sponsored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,8 @@ class Edition:
     reason: str = ""
     audience: int = 0
     excluded: int = 0
+    basis: Basis = Basis.VIEWS
+    notes: tuple[str, ...] = ()  # what one should know of its list
 
 
 @dataclass(frozen=True, slots=True)

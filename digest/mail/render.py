@@ -41,6 +41,7 @@ class DigestIssue:
     postal_address: str
     language: str
     promise: str
+    by_newest: bool = False  # its articles were not chosen by how often they were read
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ class Story:
     image: str
     alt: str
     height: int | None
+    block: str = ""  # the heading it stands under
+    is_sponsored: bool = False
+    is_read: bool = True
 
 
 def templates_folder() -> Path:
@@ -194,6 +198,7 @@ def _facts(issue: DigestIssue) -> dict[str, object]:
         "promise": clean_text(issue.promise),
         "language": issue.language,
         "image_width": IMAGE_WIDTH,
+        "by_newest": issue.by_newest,
     }
 
 
@@ -217,6 +222,9 @@ def _story(pick: Pick, excerpt: int, with_images: bool, language: str) -> Story:
         height=round(IMAGE_WIDTH * image.height / image.width)
         if image and known and image.height and image.width
         else None,
+        block="" if pick.is_sponsored else clean_text(pick.block, 60),
+        is_sponsored=pick.is_sponsored,
+        is_read=pick.views > 0,
     )
 
 

@@ -13,11 +13,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from digest.config import BeaconSource
+from digest.config_sources import BeaconSource
 from digest.domain.articles import Harvest
 from digest.sources import Reading
 
 MAX_BODY = 2048  # bytes
+_LONGEST_AGENT = 1000  # characters looked at: browsers and robots say what they are in fewer
 # One report a page seen: not while it is rendered ahead of a click or sits in a hidden tab, not from a robot's
 # browser. The text is sent as text/plain, which needs no preflight from another host.
 SCRIPT = """(function () {
@@ -61,19 +62,24 @@ class Beacon:
         return Harvest(remembered=dict(reading.remembered))
 
 
-def read_beacon(body: bytes, user_agent: str, hosts: Collection[str], site_url: str) -> str | None:
-    """The address of the page that was seen, or None when it does not count: a robot, another site, nonsense.
+def is_robot(user_agent: str) -> bool:
+    """Whether a report comes from a program that reads by itself; so does one that does not say what it is."""
+    return not user_agent or _ROBOTS.search(user_agent[:_LONGEST_AGENT]) is not None
+
+
+def read_beacon(body: bytes, hosts: Collection[str], site_url: str) -> str | None:
+    """The address of the page that was seen, or None when it does not count: another site, or nonsense.
 
     `body` is JSON with a `url`, or the address as plain text; a path is one of `site_url`. `hosts` are the host
     names whose pages count (`host:port` for one port only); when empty, the host and port of `site_url`.
     """
-    if not user_agent or _ROBOTS.search(user_agent) or len(body) > MAX_BODY:
+    if len(body) > MAX_BODY:
         return None
     try:
         url = urljoin(site_url, _said(body.decode("utf-8")))
-        seen, own = urlsplit(url), urlsplit(site_url)
-        ours = _place(seen) in {host.lower() for host in hosts} or seen.hostname in {host.lower() for host in hosts}
-        ours = ours if hosts else _place(seen) == _place(own)
+        seen = urlsplit(url)
+        places = {_place(seen), _ascii(seen.hostname or "")} if hosts else {_place(seen)}
+        ours = places & ({_ascii(host) for host in hosts} or {_place(urlsplit(site_url))})
     except (ValueError, RecursionError):
         return None
     clean = url.isprintable() and " " not in url and not (seen.username or seen.password)
@@ -91,4 +97,9 @@ def _said(text: str) -> str:
 def _place(parts: SplitResult) -> str:
     """`host:port`, the usual port left out."""
     usual = {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.hostname or ''}" + ("" if parts.port in (None, usual) else f":{parts.port}")
+    return _ascii(parts.hostname or "") + ("" if parts.port in (None, usual) else f":{parts.port}")
+
+
+def _ascii(host: str) -> str:
+    """A host as browsers report it, however it is written in config.toml; `www.` makes no other site of it."""
+    return (host.lower() if host.isascii() else host.encode("idna").decode()).removeprefix("www.")

@@ -5,7 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from digest.config import BeaconSource, FeedSource, FilesSource, SourceSection, WordPressSource
+from digest.config_sources import (
+    AnySource,
+    BeaconSource,
+    FeedSource,
+    FilesSource,
+    Ga4Source,
+    GoatCounterSource,
+    MatomoSource,
+    PlausibleSource,
+    PushSource,
+    SqlSource,
+    UmamiSource,
+    WordPressSource,
+)
 from digest.sources import Source
 from digest.sources.beacon import Beacon
 from digest.sources.feed import Feed
@@ -13,7 +26,7 @@ from digest.sources.files import Files
 from digest.sources.wordpress import WordPress
 
 
-def build(section: SourceSection, *, site_url: str, zone: ZoneInfo, folder: Path) -> Source:
+def build(section: AnySource, *, site_url: str, zone: ZoneInfo, folder: Path) -> Source:
     """The adapter for a section. Paths in it are relative to `folder`, dates to `zone`."""
     match section:
         case FeedSource():
@@ -24,3 +37,31 @@ def build(section: SourceSection, *, site_url: str, zone: ZoneInfo, folder: Path
             return Files(section, site_url, zone, folder)
         case BeaconSource():
             return Beacon(section)
+        case MatomoSource():
+            from digest.sources.matomo import Matomo
+
+            return Matomo(section, site_url, zone)
+        case PlausibleSource():
+            from digest.sources.plausible import Plausible
+
+            return Plausible(section, site_url, zone)
+        case UmamiSource():
+            from digest.sources.umami import Umami
+
+            return Umami(section, site_url, zone)
+        case GoatCounterSource():
+            from digest.sources.goatcounter import GoatCounter
+
+            return GoatCounter(section, site_url, zone)
+        case Ga4Source():
+            from digest.sources.ga4 import Ga4
+
+            return Ga4(section, site_url, zone, folder)
+        case SqlSource():
+            from digest.sources.sql import Sql
+
+            return Sql(section, site_url, zone)
+        case PushSource():
+            from digest.sources.push import Push
+
+            return Push(section)

@@ -119,11 +119,12 @@ def image_of(link: str, base: str, alt: str = "", width: object = None, height: 
         url = web_url(link, base) if link else ""
     except ValueError:
         return None
-    return Image(url, folded(html.unescape(alt), MAX_TITLE), _pixels(width), _pixels(height)) if url else None
+    return Image(url, folded(html.unescape(alt), MAX_TITLE), pixels(width), pixels(height)) if url else None
 
 
-def _pixels(value: object) -> int | None:
-    text = str(value or "").removesuffix("px")
+def pixels(value: object) -> int | None:
+    """A width or height as sites write it, or None when it is none."""
+    text = str(value or "").removesuffix("px").partition(".")[0]
     return int(text) if text.isascii() and text.isdecimal() and 0 < int(text[:9]) < 100_000 else None
 
 

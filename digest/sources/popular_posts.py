@@ -29,12 +29,14 @@ from digest.domain.articles import ViewCount
 from digest.domain.periods import hour_bucket
 from digest.errors import SourceError
 from digest.sources import Reading
+from digest.sources.counters import whole
 from digest.sources.fetch import Fetcher
 from digest.sources.plain import web_url
+from digest.sources.rows import MOST_VIEWS
 
 NAMESPACE = "wordpress-popular-posts/v1"
 FIRST_BACK = timedelta(days=14)  # what the first reading counts when there was no cut-off yet
-_LAST_EDGE = "counted_until"
+LAST_EDGE = "counted_until"  # in what is remembered: the moment up to which views are counted
 _PAGE = 500  # posts; the plugin has no limit. Few pages: among posts with the same count it keeps no order
 _LEAST_PAGE = 100  # fewer than this is the last page, whatever limit a proxy or filter may put on us
 _PROMPT = 5.0  # seconds into a minute that still count as its beginning
@@ -70,11 +72,11 @@ class PopularPosts:
     @staticmethod
     def counted_before(reading: Reading) -> bool:
         """Whether an earlier reading found the counter."""
-        return _LAST_EDGE in reading.remembered
+        return LAST_EDGE in reading.remembered
 
     async def since_last(self, reading: Reading) -> Counted:
         """Views from the last edge counted, over the cut-offs since, to the last whole hour. Raises SourceError."""
-        kept = {name: value for name, value in reading.remembered.items() if name == _LAST_EDGE}
+        kept = {name: value for name, value in reading.remembered.items() if name == LAST_EDGE}
         if comes_twice(reading.now, self.zone):
             return Counted(remembered=kept, notes=("views wait: this hour of the clock comes twice",))
         edges = [edge for edge in edges_of(reading) if not comes_twice(edge, self.zone)]
@@ -92,7 +94,7 @@ class PopularPosts:
                     views.append(ViewCount(wide.links[post], start, end - start, between))
                     totals[post] = totals.get(post, 0) + between
         most_read = sorted(totals, key=lambda post: (-totals[post], post))
-        return Counted(tuple(views), tuple(most_read), {_LAST_EDGE: edges[-1].isoformat()})
+        return Counted(tuple(views), tuple(most_read), {LAST_EDGE: edges[-1].isoformat()})
 
     async def _window(self, edge: datetime, clock: _Clock) -> Window:
         """Views since `edge`; none when that is this very minute."""
@@ -120,12 +122,19 @@ class PopularPosts:
     def _posts(self, batch: Any, place: str) -> list[tuple[int, int, str]]:
         """(id, views, address) of each post of a reply."""
         try:
-            return [(int(post["id"]), int(post["pageviews"]), web_url(post["link"], self.route)) for post in batch]
+            return [(whole(post["id"]), _views(post["pageviews"]), web_url(post["link"], self.route)) for post in batch]
         except (KeyError, TypeError, ValueError) as error:
             reason = f"its counts cannot be read ({error!r}); it answered {str(batch)[:120]}"
             raise SourceError(
                 self.fetcher.source, place, reason, 'Update WP Popular Posts, or set views = "none"'
             ) from None
+
+
+def _views(value: Any) -> int:
+    views = whole(value)
+    if not 0 <= views <= MOST_VIEWS:
+        raise ValueError(f"{views} views cannot be")
+    return views
 
 
 class _Clock:
@@ -152,7 +161,7 @@ class _Clock:
 def edges_of(reading: Reading) -> list[datetime]:
     """The moments between which views are counted: the last one counted, cut-offs since, the last whole hour."""
     last_hour, _ = hour_bucket(reading.now)
-    known = reading.remembered.get(_LAST_EDGE)
+    known = reading.remembered.get(LAST_EDGE)
     first = datetime.fromisoformat(known) if known else min(reading.edges, default=last_hour - FIRST_BACK)
     later = {edge for edge in (*reading.edges, last_hour) if first < edge <= reading.now}
     return sorted({first.astimezone(UTC), *later})

@@ -1,30 +1,33 @@
-"""WordPress: articles by its REST API (4.7 and later), views by `popular_posts` where the site counts them."""
+"""WordPress: articles by its REST API (4.7 and later), views by our own plugin or by WP Popular Posts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urljoin
-from zoneinfo import ZoneInfo
 
-from digest.config import WordPressSource
+from digest.config_sources import WordPressSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading
-from digest.sources.fetch import Fetched, Fetcher
-from digest.sources.plain import MAX_WORD, folded, image_of, text_of, title_of, too_far_ahead, web_url, words_of
+from digest.sources import wordpress_plugin as plugin
+from digest.sources.counters import site_zone
+from digest.sources.fetch import Fetched, Fetcher, without_password
+from digest.sources.plain import MAX_WORD, folded, image_of, pixels, text_of, title_of, too_far_ahead, web_url, words_of
 from digest.sources.popular_posts import NAMESPACE, PopularPosts
+from digest.sources.wordpress_plugin import PluginCounts
 
 BACK = timedelta(days=16)  # how far back posts are read: two weeks, and a little for a late first edition
 _WIDER = timedelta(days=1)  # `after` compares the site's local time; so we ask for a day more
 _PAGE = 100  # the most WordPress gives at once
+_NOT_TOLD = 99_999  # pixels: more than any size that is told
 _BEST_WIDTH = 1200  # pixels: sharp on a phone, and no original of five megabytes
 _FIELDS = "id,date,date_gmt,link,title,excerpt,_links,_embedded"
 _LINK = re.compile(r'<([^<>]+)>\s*;\s*rel="?https://api\.w\.org/"?')
-_NO_SECTION = frozenset({"uncategorized", "uncategorised", "bez kategorii", "без категорії"})
+NO_SECTION = frozenset({"uncategorized", "uncategorised", "bez kategorii", "без категорії"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +56,26 @@ class WordPress:
 
     async def collect(self, reading: Reading) -> Harvest:
         """Posts published or changed since the last reading, and the views since then. Raises SourceError."""
-        async with Fetcher(self.name, self.section.timeout, self.section.max_bytes) as fetcher:
+        async with Fetcher.of(self.section, self.section.url) as fetcher:
             return await self.read(fetcher, reading)
 
     async def read(self, fetcher: Fetcher, reading: Reading) -> Harvest:
         """`collect` with a reader of one's own."""
         site = await self._site(fetcher, reading.remembered.get("rest_root", ""))
-        popular = self._popular(fetcher, site, reading)
-        counted = await popular.since_last(reading) if popular else None  # first: the minutes tick
-        posts = {
-            int(post["id"]): post for query in _queries(reading) for post in await self._posts(fetcher, site, query)
-        }
+        counter = self._counter(fetcher, site, reading)
+        counted = await counter.since_last(reading) if counter else None  # first: the minutes tick
+        posts, odd = await self._posts(fetcher, site, *_queries(reading))
         if counted and (strangers := [each for each in counted.most_read if each not in posts][:_PAGE]):
             # What is read most may be older than the posts we read: without it, its views would match no article.
             query = {"include": ",".join(map(str, strangers))}
-            posts |= {int(post["id"]): post for post in await self._posts(fetcher, site, query)}
+            posts |= (await self._posts(fetcher, site, query))[0]
         articles, notes = _articles(posts, site, reading.now)
         remembered = {"rest_root": site.root, **(counted.remembered if counted else {})}
         return Harvest(
             articles,
             counted.views if counted else (),
             remembered=remembered,
-            notes=notes + (counted.notes if counted else ()),
+            notes=(*odd, *notes, *(counted.notes if counted else ())),
         )
 
     async def _site(self, fetcher: Fetcher, remembered: str) -> Site:
@@ -87,7 +88,7 @@ class WordPress:
                 trouble = trouble or error
                 continue
             if isinstance(index, dict) and "wp/v2" in (index.get("namespaces") or ()):
-                return Site(root, frozenset(map(str, index["namespaces"])), _zone(index))
+                return Site(root, frozenset(map(str, index["namespaces"])), site_zone(index))
             trouble = trouble or SourceError(self.name, reply.url, "it is not the index of a WordPress REST API")
         raise SourceError(
             self.name,
@@ -105,35 +106,64 @@ class WordPress:
         yield f"{self.section.url}/wp-json/"
         yield f"{self.section.url}/?rest_route=/"
 
-    def _popular(self, fetcher: Fetcher, site: Site, reading: Reading) -> PopularPosts | None:
-        if self.section.views == "none":
+    def _counter(self, fetcher: Fetcher, site: Site, reading: Reading) -> PopularPosts | PluginCounts | None:
+        """What counts the views. One that did so before and is gone is an error, not an empty week."""
+        views, secret = self.section.views, self.section.secret.get_secret_value()
+        if views == "none":
             return None
+        by_plugin = views == "plugin" or (views == "auto" and PluginCounts.counted_before(reading))
+        if by_plugin and not secret:
+            remedy = "Set secret to what the plugin's settings page shows (Settings > Digest)"
+            raise SourceError(self.name, "config.toml", "our plugin is to be asked, and there is no secret", remedy)
+        if plugin.NAMESPACE in site.namespaces and secret and views != "popular-posts":
+            return PluginCounts(fetcher, site.route(plugin.ROUTE.lstrip("/")), site.zone, secret)
+        if by_plugin:
+            raise self._nobody_counted(site, "our plugin", "Activate Digest Newsletter")
         if NAMESPACE in site.namespaces:
             return PopularPosts(fetcher, site.route(f"{NAMESPACE}/popular-posts"), site.zone)
-        if self.section.views == "popular-posts" or PopularPosts.counted_before(reading):
-            raise SourceError(
-                self.name,
-                site.root,
-                "WP Popular Posts does not answer there, so nobody would be counted",
-                'Activate the plugin, or set views = "none"',
-            )
+        if views == "popular-posts" or PopularPosts.counted_before(reading):
+            raise self._nobody_counted(site, "WP Popular Posts", "Activate the plugin")
         return None
 
-    async def _posts(self, fetcher: Fetcher, site: Site, query: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Every page of a query; a trouble on any page is a trouble of all."""
-        found: list[dict[str, Any]] = []
+    def _nobody_counted(self, site: Site, counter: str, remedy: str) -> SourceError:
+        reason = f"{counter} does not answer there, so nobody would be counted"
+        return SourceError(self.name, site.root, reason, f'{remedy}, or set views = "none"')
+
+    async def _posts(
+        self, fetcher: Fetcher, site: Site, *queries: Mapping[str, Any]
+    ) -> tuple[dict[int, dict[str, Any]], list[str]]:
+        """(posts by id, notes on what is none) of every page; a trouble on any page is a trouble of all."""
+        posts: dict[int, dict[str, Any]] = {}
+        odd: list[str] = []
+        for query in queries:
+            async for batch in self._batches(fetcher, site, query):
+                posts |= {each["id"]: each for each in batch if _is_post(each)}
+                odd += [f"left out, as it is no post: {str(each)[:60]!r}" for each in batch if not _is_post(each)]
+        return posts, odd
+
+    async def _batches(self, fetcher: Fetcher, site: Site, query: Mapping[str, Any]) -> AsyncIterator[list[Any]]:
+        seen: set[int] = set()
         page = pages = 1
         while page <= pages:
             # By id, not date: a post published while we turn the pages then moves none of the others.
             paging = {"per_page": _PAGE, "page": page, "orderby": "id", "order": "asc"}
             extent = {"_fields": _FIELDS, "_embed": "author,wp:term,wp:featuredmedia"}
             batch, reply = await fetcher.get_json(site.route("wp/v2/posts"), params={**paging, **extent, **query})
+            place = without_password(reply.url)
             if not isinstance(batch, list):
-                raise SourceError(self.name, reply.url, f"not a list of posts but {str(batch)[:120]}")
-            found += [post for post in batch if isinstance(post, dict) and isinstance(post.get("id"), int)]
+                raise SourceError(self.name, place, f"not a list of posts but {str(batch)[:120]}")
+            ids = {each["id"] for each in batch if _is_post(each)}
+            if page > 1 and batch and ids <= seen:
+                remedy = "A cache or a plugin may leave out the page number: let it keep away from /wp-json/"
+                raise SourceError(self.name, place, f"page {page} of {pages} only repeats earlier ones", remedy)
+            yield batch
+            seen |= ids
             pages = _pages(reply) if batch else 0
             page += 1
-        return found
+
+
+def _is_post(value: Any) -> bool:
+    return isinstance(value, dict) and type(value.get("id")) is int
 
 
 def _pages(reply: Fetched) -> int:
@@ -157,18 +187,6 @@ def _queries(reading: Reading) -> Iterator[dict[str, Any]]:
 
 def _asked(moment: datetime) -> str:
     return (moment - _WIDER).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _zone(index: Mapping[str, Any]) -> tzinfo:
-    """The zone the site keeps its local times in, as its index tells; UTC when it does not."""
-    try:
-        return ZoneInfo(str(index["timezone_string"]))
-    except (KeyError, ValueError, OSError):
-        hours = index.get("gmt_offset")
-        offset = (
-            float(hours) if isinstance(hours, int | float | str) and re.fullmatch(r"-?\d+(\.\d+)?", str(hours)) else 0
-        )
-        return timezone(timedelta(hours=offset)) if abs(offset) < 24 else UTC
 
 
 def _articles(
@@ -197,13 +215,13 @@ def _article(post: Mapping[str, Any], site: Site, now: datetime) -> FoundArticle
     url = web_url(str(post.get("link") or ""), site.root)
     embedded = post.get("_embedded")
     embeds = embedded if isinstance(embedded, dict) else {}
-    sections = [each for each in _terms(embeds, "category") if each.lower() not in _NO_SECTION]
+    sections = [each for each in _terms(embeds, "category") if each.lower() not in NO_SECTION]
     return FoundArticle(
         url=url,
         title=title,
         published_at=published_at,
         summary=text_of(_rendered(excerpt)),
-        image=_image(_first(embeds, "wp:featuredmedia"), url),
+        image=best_image(_first(embeds, "wp:featuredmedia"), url),
         section=sections[0] if sections else "",
         author=folded(text_of(str(_first(embeds, "author").get("name") or "")), MAX_WORD),
         tags=words_of(_terms(embeds, "post_tag")),
@@ -238,7 +256,7 @@ def _terms(embeds: Mapping[str, Any], taxonomy: str) -> list[str]:
     return [title_of(str(term["name"])) for term in terms if term.get("taxonomy") == taxonomy and term.get("name")]
 
 
-def _image(media: Mapping[str, Any], base: str) -> Image | None:
+def best_image(media: Mapping[str, Any], base: str) -> Image | None:
     """The featured picture in the size whose width is nearest to what a mail needs."""
     kind = str(media.get("mime_type") or "image/")
     if not media.get("source_url") or not kind.startswith("image/") or kind == "image/svg+xml":  # mail shows no SVG
@@ -248,9 +266,7 @@ def _image(media: Mapping[str, Any], base: str) -> Image | None:
     whole = {"source_url": media["source_url"], "width": details.get("width"), "height": details.get("height")}
     sizes = details.get("sizes")
     offered = [size for size in (sizes.values() if isinstance(sizes, dict) else ()) if _shows_all_of(whole, size)]
-    best = min(
-        [whole, *offered], key=lambda size: abs(int(size["width"] or 0) - _BEST_WIDTH) if size["width"] else 9999
-    )
+    best = min([whole, *offered], key=lambda size: abs((pixels(size["width"]) or _NOT_TOLD) - _BEST_WIDTH))
     alt = title_of(str(media.get("alt_text") or ""))
     return image_of(str(best["source_url"]), base, alt, best["width"], best["height"])
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from digest.domain.articles import Article, FoundArticle, Image
-from digest.domain.periods import Period
-from digest.domain.ranking import Candidate
 from digest.store.engine import chunks, insert
-from digest.store.schema import articles, pages, sources, totals, views
+from digest.store.schema import articles, pages, sources
 
-_LONGEST_SPAN = timedelta(days=32)
+_OURS = frozenset(
+    {"id", "first_seen_at", "pinned_at", "pinned_position", "banned_at", "gone_at"}
+)  # no source's business
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,7 @@ class SourceRecord:
     failed_at: datetime | None
     error: str
     remembered: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Unmatched:
-    """Views of a page that is no article we know."""
-
-    page: str
-    views: int
+    first_total_at: datetime | None = None
 
 
 def source(tx: Connection, name: str) -> SourceRecord:
@@ -79,7 +72,7 @@ def save(tx: Connection, source_id: int, found: Mapping[int, FoundArticle], now:
         known = set(tx.scalars(sa.select(articles.c.id).where(articles.c.id.in_([page for page, _ in batch]))))
         new += sum(page not in known for page, _ in batch)
         statement = insert(tx, articles)
-        changing = [c.name for c in articles.c if c.name not in ("id", "first_seen_at", "pinned_at", "banned_at")]
+        changing = [c.name for c in articles.c if c.name not in _OURS]
         statement = statement.on_conflict_do_update(
             index_elements=["id"], set_={name: statement.excluded[name] for name in changing}
         )
@@ -100,102 +93,8 @@ def _values(page_id: int, article: FoundArticle, source_id: int, now: datetime) 
         "published_at": article.published_at,
         "first_seen_at": now,
         "source_id": source_id,
+        "shares": article.shares,
     }
-
-
-def put_views(tx: Connection, source_id: int, counts: Mapping[tuple[int, datetime, timedelta], int]) -> None:
-    """Store counts by (page id, start, span). A bucket read again replaces what it held: sources know best."""
-    _store_views(tx, source_id, counts, replace=True)
-
-
-def add_views(tx: Connection, source_id: int, counts: Mapping[tuple[int, datetime, timedelta], int]) -> None:
-    """Add to the counts by (page id, start, span): for what is counted here, view by view."""
-    _store_views(tx, source_id, counts, replace=False)
-
-
-def _store_views(
-    tx: Connection, source_id: int, counts: Mapping[tuple[int, datetime, timedelta], int], *, replace: bool
-) -> None:
-    statement = insert(tx, views)
-    new = statement.excluded.views if replace else views.c.views + statement.excluded.views
-    statement = statement.on_conflict_do_update(
-        index_elements=["at", "page_id", "source_id", "span"], set_={"views": new}
-    )
-    for batch in chunks(sorted(counts.items()), 5000):
-        rows = [
-            {
-                "page_id": page,
-                "source_id": source_id,
-                "at": at,
-                "span": int(span.total_seconds()),
-                "views": count,
-            }
-            for (page, at, span), count in batch
-        ]
-        tx.execute(statement, rows)
-
-
-def read_totals(tx: Connection, source_id: int) -> dict[int, tuple[int, datetime]]:
-    """The last reading of each lifetime counter of a source: (total, read_at) by page id."""
-    rows = tx.execute(sa.select(totals).where(totals.c.source_id == source_id))
-    return {row.page_id: (row.total, row.read_at) for row in rows}
-
-
-def put_totals(tx: Connection, source_id: int, read: Mapping[int, int], now: datetime) -> None:
-    """Keep readings of lifetime counters, for the difference to the next."""
-    statement = insert(tx, totals)
-    new = {"total": statement.excluded.total, "read_at": statement.excluded.read_at}
-    statement = statement.on_conflict_do_update(index_elements=["source_id", "page_id"], set_=new)
-    for batch in chunks(sorted(read.items()), 5000):
-        tx.execute(statement, [{"source_id": source_id, "page_id": p, "total": t, "read_at": now} for p, t in batch])
-
-
-def _views_in(period: Period, name: str = "counted") -> sa.Subquery:
-    """Views by page in the period: a bucket counts where it ends, see Period.counts."""
-    end = views.c.at + views.c.span
-    start, stop = int(period.start.timestamp()), int(period.end.timestamp())
-    return (
-        sa.select(views.c.page_id, sa.func.sum(views.c.views).label("views"))
-        .where(
-            views.c.at >= period.start - _LONGEST_SPAN,
-            views.c.at < period.end,
-            sa.type_coerce(end, sa.BigInteger) > start,
-            sa.type_coerce(end, sa.BigInteger) <= stop,
-        )
-        .group_by(views.c.page_id)
-        .subquery(name)
-    )
-
-
-def candidates(tx: Connection, period: Period) -> list[Candidate]:
-    """Every article read or published in the period, or pinned, with its views there."""
-    counted = _views_in(period)
-    query = (
-        sa.select(articles, sources.c.name.label("source"), sa.func.coalesce(counted.c.views, 0).label("views"))
-        .select_from(articles.join(sources).outerjoin(counted, counted.c.page_id == articles.c.id))
-        .where(
-            sa.or_(
-                counted.c.views > 0,
-                articles.c.published_at.between(period.start, period.end),
-                articles.c.pinned_at.is_not(None),
-            )
-        )
-    )
-    return [Candidate(to_article(row), int(row.views)) for row in tx.execute(query)]
-
-
-def unmatched(tx: Connection, period: Period) -> list[Unmatched]:
-    """Pages read in the period that are no articles, most read first."""
-    counted = _views_in(period)
-    query = (
-        sa.select(pages.c.canonical, counted.c.views)
-        .select_from(
-            counted.join(pages, pages.c.id == counted.c.page_id).outerjoin(articles, articles.c.id == pages.c.id)
-        )
-        .where(articles.c.id.is_(None))
-        .order_by(counted.c.views.desc(), pages.c.canonical)
-    )
-    return [Unmatched(row.canonical, int(row.views)) for row in tx.execute(query)]
 
 
 def by_ids(tx: Connection, ids: Collection[int]) -> dict[int, Article]:
@@ -220,15 +119,15 @@ def newest(tx: Connection, limit: int) -> list[Article]:
     return [to_article(row) for row in tx.execute(query)]
 
 
-def newest_counted(tx: Connection) -> datetime | None:
-    """The end of the newest bucket that holds views, or None when nothing was ever counted."""
-    row = tx.execute(sa.select(views.c.at, views.c.span).order_by(views.c.at.desc()).limit(1)).one_or_none()
-    return row.at + timedelta(seconds=row.span) if row else None
+def set_wish(tx: Connection, article_id: int, **wish: Any) -> None:
+    """What the desk wishes: pinned_at and pinned_position, or banned_at. What is not named is taken back."""
+    wishes = {"pinned_at": None, "pinned_position": None, "banned_at": None, **wish}
+    tx.execute(sa.update(articles).where(articles.c.id == article_id).values(wishes))
 
 
-def set_wish(tx: Connection, article_id: int, *, pinned_at: datetime | None, banned_at: datetime | None) -> None:
-    """What the desk wishes for an article: pinned, banned, or neither."""
-    tx.execute(sa.update(articles).where(articles.c.id == article_id).values(pinned_at=pinned_at, banned_at=banned_at))
+def mark_gone(tx: Connection, article_ids: Collection[int], now: datetime | None) -> None:
+    """Their pages are no more, since `now`; None: they are there after all."""
+    tx.execute(sa.update(articles).where(articles.c.id.in_(article_ids)).values(gone_at=now))
 
 
 def _select_articles() -> sa.Select[Any]:
@@ -247,7 +146,12 @@ def to_article(row: Row[Any]) -> Article:
         "section",
         "author",
         "source",
+        "pinned_at",
+        "pinned_position",
+        "banned_at",
+        "gone_at",
+        "shares",
     )
     values = {name: row._mapping[name] for name in names}
     image = Image(**row.image) if row.image else None
-    return Article(**values, image=image, tags=tuple(row.tags), pinned_at=row.pinned_at, banned_at=row.banned_at)
+    return Article(**values, image=image, tags=tuple(row.tags))

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from digest.domain.editions import BEFORE, Edition, EditionState, Pick, Rendering
+from digest.domain.articles import Article
+from digest.domain.editions import BEFORE, Basis, Edition, EditionState, Pick, Rendering
 from digest.domain.newsletters import Newsletter
 from digest.domain.periods import Period
 from digest.domain.ranking import Ranked
 from digest.errors import NotFound, WrongState
 from digest.store import articles as article_queries
 from digest.store.engine import insert
-from digest.store.schema import articles, candidates, editions, picks, renderings, sources
+from digest.store.schema import articles, editions, picks, renderings, sources
 
 _READERS_HAVE_IT = (EditionState.SENDING, EditionState.PAUSED, EditionState.SENT)
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateRecord:
-    """A candidate as the edition's record keeps it."""
-
-    url: str
-    title: str
-    views: int
-    score: float
-    kept: bool
-    reason: str
 
 
 def create(tx: Connection, newsletter: Newsletter, period: Period, now: datetime) -> Edition | None:
@@ -122,42 +111,25 @@ def update(tx: Connection, edition_id: int, **values: Any) -> None:
     tx.execute(sa.update(editions).where(editions.c.id == edition_id).values(**values))
 
 
-def save_ranking(tx: Connection, edition_id: int, ranked: Sequence[Ranked]) -> None:
-    """Replace the picks and the candidates of an edition by a fresh ranking, best first."""
+def save_picks(tx: Connection, edition_id: int, kept: Sequence[Ranked]) -> None:
+    """Replace the picks of an edition, in their order."""
     tx.execute(sa.delete(picks).where(picks.c.edition_id == edition_id))
-    tx.execute(sa.delete(candidates).where(candidates.c.edition_id == edition_id))
-    kept = [each for each in ranked if each.kept]
     if kept:
         tx.execute(sa.insert(picks), [_pick_values(edition_id, place, each) for place, each in enumerate(kept, 1)])
-    if ranked:
-        tx.execute(
-            sa.insert(candidates),
-            [_candidate_values(edition_id, p, each) for p, each in enumerate(ranked, 1)],
-        )
 
 
 def _pick_values(edition_id: int, position: int, ranked: Ranked) -> dict[str, Any]:
-    article = ranked.article
+    article = ranked.candidate
     return {
         "edition_id": edition_id,
         "position": position,
         "article_id": article.id,
         "title": article.title,
         "url": article.url,
-        "views": ranked.views,
+        "views": article.views,
         "reason": ranked.reason,
-    }
-
-
-def _candidate_values(edition_id: int, place: int, ranked: Ranked) -> dict[str, Any]:
-    return {
-        "edition_id": edition_id,
-        "place": place,
-        "article_id": ranked.article.id,
-        "views": ranked.views,
-        "score": ranked.score,
-        "kept": ranked.kept,
-        "reason": ranked.reason,
+        "block": ranked.block,
+        "is_sponsored": ranked.is_sponsored,
     }
 
 
@@ -172,6 +144,8 @@ def picked(tx: Connection, edition_id: int) -> list[Pick]:
             picks.c.url.label("url_sent"),
             picks.c.views,
             picks.c.reason,
+            picks.c.block,
+            picks.c.is_sponsored,
         )
         .select_from(picks.join(articles).join(sources))
         .where(picks.c.edition_id == edition_id)
@@ -183,37 +157,28 @@ def picked(tx: Connection, edition_id: int) -> list[Pick]:
             replace(article_queries.to_article(row), title=row.title_sent, url=row.url_sent),
             row.views,
             row.reason,
+            row.block,
+            row.is_sponsored,
         )
         for row in tx.execute(query)
     ]
 
 
-def judged(tx: Connection, edition_id: int) -> list[CandidateRecord]:
-    """Every candidate of the edition with the reason it is in or out, best first."""
-    query = (
-        sa.select(
-            articles.c.url,
-            articles.c.title,
-            candidates.c.views,
-            candidates.c.score,
-            candidates.c.kept,
-            candidates.c.reason,
-        )
-        .select_from(candidates.join(articles, articles.c.id == candidates.c.article_id))
-        .where(candidates.c.edition_id == edition_id)
-        .order_by(candidates.c.place)
-    )
-    return [CandidateRecord(*row) for row in tx.execute(query)]
+def retitle(tx: Connection, edition_id: int, article: Article) -> None:
+    """The pick goes out under the article's title of now."""
+    its = sa.and_(picks.c.edition_id == edition_id, picks.c.article_id == article.id)
+    tx.execute(sa.update(picks).where(its).values(title=article.title))
 
 
-def sent_article_ids(tx: Connection, newsletter: str) -> frozenset[int]:
-    """Articles readers of the newsletter already had in an edition."""
+def last_sent(tx: Connection, newsletter: str) -> dict[int, datetime]:
+    """When readers of the newsletter last had an article in an edition, by the article's id."""
     query = (
-        sa.select(picks.c.article_id)
+        sa.select(picks.c.article_id, sa.func.max(editions.c.send_at, type_=editions.c.send_at.type))
         .join(editions, editions.c.id == picks.c.edition_id)
         .where(editions.c.newsletter == newsletter, editions.c.state.in_(_READERS_HAVE_IT))
+        .group_by(picks.c.article_id)
     )
-    return frozenset(tx.scalars(query))
+    return {row[0]: row[1] for row in tx.execute(query)}
 
 
 def freeze(tx: Connection, rendered: Sequence[Rendering]) -> None:
@@ -245,4 +210,6 @@ def _to_edition(row: Row[Any]) -> Edition:
         reason=row.reason,
         audience=row.audience,
         excluded=row.excluded,
+        basis=Basis(row.basis),
+        notes=tuple(row.notes),
     )

@@ -5,50 +5,12 @@ Change it here and in a new file under `migrations/versions`; a test compares th
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import TypeDecorator
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC; a naive one is refused rather than guessed at."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Into the database: SQLite has no zones, so it gets UTC without one."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a naive time reached the store: {value!r}")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Out of the database: always aware, always UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class EpochSeconds(TypeDecorator[datetime]):
-    """An aware datetime kept as whole seconds since 1970: eight bytes in the table that holds millions of rows."""
-
-    impl = sa.BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
-        """Into the database."""
-        return None if value is None else int(value.timestamp())
-
-    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:
-        """Out of the database."""
-        return None if value is None else datetime.fromtimestamp(value, UTC)
-
+from digest.store.types import EpochSeconds, UtcDateTime
 
 metadata = sa.MetaData(
     naming_convention={
@@ -84,6 +46,7 @@ sources = sa.Table(
     sa.Column("collected_at", UtcDateTime),  # the last good reading
     sa.Column("failed_at", UtcDateTime),  # the last bad one, if it came later
     sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("first_total_at", UtcDateTime),  # the first reading of its lifetime counters: views before are unknown
     sa.Column("remembered", Json, nullable=False),  # what the source asked to keep: ETag, ...
     **NUMBERED,
 )
@@ -112,19 +75,34 @@ articles = sa.Table(
     sa.Column("first_seen_at", UtcDateTime, nullable=False),
     sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id"), nullable=False),
     sa.Column("pinned_at", UtcDateTime),
+    sa.Column("pinned_position", sa.Integer),  # the place the desk wants it at, from 1
     sa.Column("banned_at", UtcDateTime),
+    sa.Column("gone_at", UtcDateTime),  # when its page was found to be no more
+    sa.Column("shares", sa.Integer),  # how often it was shared, where the source says so
+    _partial("ix_articles_pinned_at", "pinned_at", where="pinned_at IS NOT NULL"),
 )
 
-# Views of the bucket [at, at + span seconds). The time comes first in the key: a week is one range of it.
+# Views of the bucket [until - span seconds, until). A bucket counts in the period its end lies in; the end comes
+# first in the key, so a period is one range of it, however long the history.
 views = sa.Table(
     "views",
     metadata,
-    sa.Column("at", EpochSeconds, primary_key=True, autoincrement=False),
+    sa.Column("until", EpochSeconds, primary_key=True, autoincrement=False),
     sa.Column("page_id", BigId, sa.ForeignKey("pages.id"), primary_key=True, autoincrement=False),
     sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id"), primary_key=True, autoincrement=False),
     sa.Column("span", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("views", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# What a closed period's views came to, by source: the mean of the last four is what the next one is held against.
+period_totals = sa.Table(
+    "period_totals",
+    metadata,
+    sa.Column("start", EpochSeconds, primary_key=True, autoincrement=False),
+    sa.Column("end", EpochSeconds, primary_key=True, autoincrement=False),
+    sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id"), primary_key=True, autoincrement=False),
+    sa.Column("views", sa.BigInteger, nullable=False),
 )
 
 # The last reading of each lifetime counter; the difference to the next one is what was read in between.
@@ -135,6 +113,17 @@ totals = sa.Table(
     sa.Column("page_id", BigId, sa.ForeignKey("pages.id"), primary_key=True),
     sa.Column("total", sa.BigInteger, nullable=False),
     sa.Column("read_at", UtcDateTime, nullable=False),
+)
+
+# What the publisher's own system has sent us: the same key again gets the same answer, and changes nothing.
+pushes = sa.Table(
+    "pushes",
+    metadata,
+    sa.Column("source_id", sa.Integer, sa.ForeignKey("sources.id"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("body_hash", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("answer", Json, nullable=False),
 )
 
 # --- who asked for what --------------------------------------------------------------------------
@@ -223,6 +212,8 @@ editions = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("audience", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("excluded", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("basis", sa.Text, nullable=False, server_default="views"),  # what its articles were chosen by
+    sa.Column("notes", Json, nullable=False, server_default="[]"),  # what one should know of its list
     sa.Column("first_delivery", BigId),  # its deliveries lie between these two
     sa.Column("last_delivery", BigId),
     sa.UniqueConstraint("newsletter", "period_end"),
@@ -239,18 +230,17 @@ picks = sa.Table(
     sa.Column("url", sa.Text, nullable=False),
     sa.Column("views", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("block", sa.Text, nullable=False, server_default=""),  # the heading it stands under
+    sa.Column("is_sponsored", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-candidates = sa.Table(
-    "candidates",
+# Every candidate of an edition with its numbers and the reason it is in or out. One compressed document: a week has
+# tens of thousands of them, and nobody asks for a single one.
+rankings = sa.Table(
+    "rankings",
     metadata,
-    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id"), primary_key=True),
-    sa.Column("place", sa.Integer, primary_key=True),
-    sa.Column("article_id", BigId, sa.ForeignKey("articles.id"), nullable=False),
-    sa.Column("views", sa.BigInteger, nullable=False),
-    sa.Column("score", sa.Float, nullable=False),
-    sa.Column("kept", sa.Boolean, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id"), primary_key=True, autoincrement=False),
+    sa.Column("record", sa.LargeBinary, nullable=False),
 )
 
 # What every reader of one language gets, frozen; only the slots differ.

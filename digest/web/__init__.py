@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from digest import __version__
 from digest.app import App, Clock
 from digest.errors import StoreUnavailable
-from digest.web import archive, beacon, confirming, health, leaving, progress, signup
+from digest.web import archive, beacon, confirming, health, leaving, progress, push, signup
 from digest.web.clients import Clients
 from digest.web.guards import Guards, log
 from digest.web.pages import Pages
@@ -21,11 +21,11 @@ from digest.web.pages import Pages
 def create_web(app: App, clock: Clock) -> FastAPI:
     """The web application over a service. Links in pages come from the configuration, never from a request."""
     pages = Pages(app)
-    tally = beacon.Tally(app)
+    tally = beacon.tally_of(app, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with tally.flushing():
+        async with tally.flushing() if tally else nullcontext():
             yield
 
     web = FastAPI(
@@ -43,11 +43,15 @@ def create_web(app: App, clock: Clock) -> FastAPI:
     web.include_router(confirming.router(app, pages, clients, clock))
     web.include_router(leaving.router(app, pages, clock))
     web.include_router(archive.router(app, pages))
-    web.include_router(beacon.router(app, tally, clock))
+    if tally:
+        web.include_router(beacon.router())
+    web.include_router(push.router(app, clock))
     web.include_router(progress.router(app, clock))
     web.include_router(health.router(app))
     web.include_router(pages.router())
-    web.add_middleware(Guards, apology=pages.error)
+    web.add_middleware(Guards, apology=pages.error, own_limits=push.PATHS)
+    if tally:
+        web.add_middleware(beacon.Reports, tally=tally)  # the last one added is the first to be asked
     _answer_errors(web, pages)
     return web
 

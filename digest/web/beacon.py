@@ -5,64 +5,129 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import AsyncIterator
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from fastapi import APIRouter
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from digest import collecting
 from digest.app import App, Clock
-from digest.config import BeaconSource
-from digest.domain.articles import canonical_url
-from digest.sources.beacon import MAX_BODY, SCRIPT, read_beacon
+from digest.collecting import Batch
+from digest.config_sources import BeaconSource
+from digest.domain.articles import Pages
+from digest.sources.beacon import MAX_BODY, SCRIPT, is_robot, read_beacon
+from digest.store import Store
+from digest.web.guards import HEADERS
 
-FLUSH_EVERY = 1.0  # seconds: what a kill may lose
-_MOST_PAGES = 50_000  # kept in memory while the database is away; more than that is not readers
-_LONGEST = 1000  # characters of a page's key; PostgreSQL's index takes 2704 bytes, and one page too long stops all
+FLUSH_EVERY = 0.5  # seconds; storing takes less than another half, so a kill loses the views of the last second
+_LAST_TRIES = 5  # a second apart, when told to stop while the database is away
+_MOST_PAGES = 50_000  # in one hour: a site does not have more that are read, and anybody may report any address
+_MOST_KEPT = 4 * _MOST_PAGES  # pages and hours in memory while the database is away
+_HEADERS = [*HEADERS, (b"cache-control", b"no-store"), (b"access-control-allow-origin", b"*")]
 
 log = logging.getLogger("digest.beacon")
 
+Key = tuple[tuple[str, str], datetime]  # (source, page), hour
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Views on their way into the database; they stay what they are until they are there."""
+
+    batch: Batch
+    counts: Counter[Key]
+
 
 class Tally:
-    """Views not yet stored, by page and hour."""
+    """Views not yet stored, by source, page and hour. Only the loop's thread touches it."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
-        sections = [each for each in app.config.sources if isinstance(each, BeaconSource)]
-        self.section = sections[0] if sections else None
-        self._counts: Counter[tuple[str, datetime]] = Counter()
+    def __init__(self, store: Store, sections: Sequence[BeaconSource], site: Pages, clock: Clock) -> None:
+        self._store, self._sections, self._site, self._clock = store, sections, site, clock
+        self._writer = f"beacon {uuid.uuid4()}"
+        self._batches = 0
+        self._counts: Counter[Key] = Counter()
+        self._waiting: _Waiting | None = None
+        self._is_away = False
+        self._hour: datetime | None = None
+        self._pages: set[tuple[str, str]] = set()  # read in that hour
+        self._is_full = False
+        # Of its own: views must not wait until a thread that waits for something else is free.
+        self._thread = ThreadPoolExecutor(1, "beacon")
+        # The same few pages and browsers come again and again; what is kept is bounded by MAX_BODY.
+        self._page_in = lru_cache(4096)(self._read)
+        self._is_robot = lru_cache(4096)(is_robot)
 
-    def count(self, url: str, now: datetime) -> None:
-        """One view, unless the address could not be stored."""
-        try:
-            if len(canonical_url(url, self._app.config.site.url)) > _LONGEST:
-                return
-        except ValueError:
+    def count(self, body: bytes, user_agent: str) -> None:
+        """Take in one report: a view, if it comes from a reader and of a page of ours."""
+        if self._is_robot(user_agent[:MAX_BODY]) or (page := self._page_in(body)) is None:
             return
-        key = (url, now.replace(minute=0, second=0, microsecond=0))
-        if key in self._counts or len(self._counts) < _MOST_PAGES:
+        key = page, self._clock().replace(minute=0, second=0, microsecond=0)
+        if key in self._counts or self._may_begin(*key):
             self._counts[key] += 1
 
-    async def flush(self) -> None:
-        """Store what was counted; what cannot be stored now is kept."""
-        if self.section is None or not self._counts:
-            return
-        # Only the loop's thread touches the tally; the thread that stores has counts nobody adds to.
-        counts, self._counts = self._counts, Counter()
-        store, site = self._app.store, self._app.config.site.url
-        try:
-            await asyncio.to_thread(collecting.count_views, store, self.section.name, counts, site)
-        except Exception as error:  # whatever it is: a flusher that died would lose every later view
-            log.warning("views are kept in memory: %s", error)
-            self._counts.update(counts)
+    def _read(self, body: bytes) -> tuple[str, str] | None:
+        for section in self._sections:
+            if url := read_beacon(body, section.hosts, self._site.site_url):
+                with contextlib.suppress(ValueError):  # too long to be stored
+                    return section.name, self._site.key(url)
+        return None
+
+    def _may_begin(self, page: tuple[str, str], hour: datetime) -> bool:
+        """Whether there is room for this page in this hour; a page that was read in it once stays welcome."""
+        if hour != self._hour:
+            self._hour, self._pages, self._is_full = hour, set(), False
+        may = len(self._counts) < _MOST_KEPT and (page in self._pages or len(self._pages) < _MOST_PAGES)
+        if may:
+            self._pages.add(page)
+        elif not self._is_full:
+            self._is_full = True
+            log.warning("%d pages were read in one hour: no others are counted before the next", len(self._pages))
+        return may
+
+    async def flush(self) -> bool:
+        """Store what was counted; False when something is left. What cannot be stored now is kept.
+
+        A batch that failed is tried again as it is: it may have been stored, and only the answer lost.
+        """
+        if self._waiting is None and self._counts:
+            self._batches += 1
+            batch = Batch(self._writer, self._batches, self._clock())
+            self._waiting, self._counts = _Waiting(batch, self._counts), Counter()
+        if self._waiting is not None:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._put, self._waiting)
+            except Exception as error:  # whatever it is: a flusher that died would lose every later view
+                if not self._is_away:  # told once, not twice a second
+                    log.warning("views are kept in memory for now: %s", error)
+                self._is_away = True
+                return False
+            if self._is_away:
+                log.warning("views are stored again; %d had to wait", self.kept)
+            self._waiting, self._is_away = None, False
+        return not self._counts
+
+    @property
+    def kept(self) -> int:
+        """How many views are not stored yet."""
+        return self._counts.total() + (self._waiting.counts.total() if self._waiting else 0)
+
+    def _put(self, waiting: _Waiting) -> None:
+        by_source: dict[str, dict[tuple[str, datetime], int]] = defaultdict(dict)
+        for ((source, page), hour), views in waiting.counts.items():
+            by_source[source][page, hour] = views
+        for source, counts in by_source.items():
+            collecting.count_views(self._store, source, counts, waiting.batch)
 
     @contextlib.asynccontextmanager
     async def flushing(self) -> AsyncIterator[None]:
-        """Flush every second, and once more at the end."""
+        """Flush again and again, and at the end until nothing is left."""
         stopping = asyncio.Event()
         task = asyncio.create_task(self._keep_flushing(stopping))
         try:
@@ -70,7 +135,7 @@ class Tally:
         finally:
             stopping.set()
             await task
-            await self.flush()  # what arrived while the last flush was being stored
+            await self._finish()
 
     async def _keep_flushing(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -78,30 +143,69 @@ class Tally:
                 await asyncio.wait_for(stopping.wait(), FLUSH_EVERY)
             await self.flush()
 
+    async def _finish(self) -> None:
+        for _ in range(_LAST_TRIES):
+            if await self.flush() or await self.flush():  # the second: what came while the first was being stored
+                return
+            await asyncio.sleep(1)
+        log.error("%d views are lost: the database was away when the service had to stop", self.kept)
 
-def router(app: App, tally: Tally, clock: Clock) -> APIRouter:
-    """`/beacon.js` and `/beacon`, when a source of that kind is configured."""
+
+class Reports:
+    """ASGI middleware that takes views before anybody else looks at them: they are most of all requests.
+
+    They have no line in the log; their replies have the headers of all others.
+    """
+
+    def __init__(self, app: ASGIApp, tally: Tally) -> None:
+        self._app = app
+        self._tally = tally
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A report is answered here; all else is passed on."""
+        if scope["type"] != "http" or scope["method"] != "POST" or _path(scope) != "/beacon":
+            await self._app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more and len(body) <= MAX_BODY:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        status = 204 if len(body) <= MAX_BODY else 413
+        if status == 204:
+            self._tally.count(body, _user_agent(scope))
+        headers = _HEADERS if status == 204 else [*_HEADERS, (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _user_agent(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            return str(value, "latin-1")
+    return ""
+
+
+def tally_of(app: App, clock: Clock) -> Tally | None:
+    """The tally of the sources of this kind, or None when there are none."""
+    sections = [each for each in app.config.sources if isinstance(each, BeaconSource)]
+    return Tally(app.store, sections, app.config.pages, clock) if sections else None
+
+
+def router() -> APIRouter:
+    """`/beacon.js`."""
     routes = APIRouter(include_in_schema=False)
-    section = tally.section
-    if section is None:
-        return routes
-    anywhere = {"Access-Control-Allow-Origin": "*"}
 
     @routes.api_route("/beacon.js", methods=["GET", "HEAD"])
     async def script() -> Response:
         headers = {"Cache-Control": "public, max-age=86400", "Cross-Origin-Resource-Policy": "cross-origin"}
         return Response(SCRIPT, media_type="text/javascript", headers=headers)
-
-    @routes.post("/beacon")
-    async def count(request: Request) -> Response:
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise HTTPException(413)
-        url = read_beacon(body, request.headers.get("user-agent", ""), section.hosts, app.config.site.url)
-        if url is not None:
-            tally.count(url, clock())
-        return Response(status_code=204, headers=anywhere)
 
     return routes

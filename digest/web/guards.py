@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 65_536  # bytes
 _TOKEN = re.compile(r"(/(?:confirm|unsubscribe|preferences|api/v1/progress)/).+")
-_HEADERS = (
+HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -30,11 +30,15 @@ class _TooLarge(Exception):
 
 
 class Guards:
-    """ASGI middleware; sees every request before the framework does. `apology` makes a page for a status."""
+    """ASGI middleware; sees every request before the framework does.
 
-    def __init__(self, app: ASGIApp, apology: Callable[[int], Response]) -> None:
+    `apology` makes a page for a status. Bodies sent to `own_limits` are measured there.
+    """
+
+    def __init__(self, app: ASGIApp, apology: Callable[[int], Response], own_limits: Collection[str] = ()) -> None:
         self._app = app
         self._apology = apology
+        self._own_limits = own_limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, within limits."""
@@ -42,10 +46,10 @@ class Guards:
             await self._app(scope, receive, send)
             return
         line = f"{scope['method']} {masked(scope['path'])}"
-        is_api = scope["path"].removeprefix(scope.get("root_path", "")).startswith("/api/")
-        reply = _Reply(send, line, is_api)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        reply = _Reply(send, line, path.startswith("/api/"))
         try:
-            await self._app(scope, _limited(receive), reply.pass_on)
+            await self._app(scope, receive if path in self._own_limits else _limited(receive), reply.pass_on)
         except ClientDisconnect:
             log.info("%s: the client left", line)
         except Exception as error:
@@ -96,7 +100,7 @@ def _limited(receive: Receive) -> Receive:
 def _add_headers(message: Message, *, is_api: bool) -> None:
     headers = message.setdefault("headers", [])
     present = {name.lower() for name, _ in headers}
-    headers += [pair for pair in _HEADERS if pair[0] not in present]
+    headers += [pair for pair in HEADERS if pair[0] not in present]
     if b"content-security-policy" not in present and not is_api:
         headers.append((b"content-security-policy", _POLICY))
     if b"cache-control" not in present:

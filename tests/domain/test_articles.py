@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from digest.domain.articles import canonical_url, counted_since, spread
 
 SITE = "https://news.example.com"
+PREFIXES = ("/m", "/pl", "/pl/mobile/")
 
 
 @pytest.mark.parametrize(
@@ -24,10 +25,24 @@ SITE = "https://news.example.com"
         "//news.example.com/2026/11/river",
         "https://news.example.com/2026/11/r%69ver",
         "  https://news.example.com./2026/11/river ",
+        "https://www.news.example.com/2026/11/river",
+        "http://www.news.example.com:443/2026/11/river/amp/",
+        "/2026/11/river/amp",
+        "/2026/11/river?amp",
+        "/2026/11/river/?amp=1&utm_source=x",
+        "/2026/11/river?outputType=amp",
+        "/2026/11/river/page/2/",
+        "/2026/11/river/page/12/amp/",
+        "/2026/11/river/index.html",
+        "/2026/11/river/index.php?gclid=1",
+        "/m/2026/11/river",
+        "/m/2026/11/river/amp",
+        "/pl/mobile/2026/11/river",
+        "/p%6C/mobile/2026/11/river/",
     ],
 )
 def test_spellings_of_one_page_are_one_page(url):
-    assert canonical_url(url, SITE) == "news.example.com/2026/11/river"
+    assert canonical_url(url, SITE, PREFIXES) == "news.example.com/2026/11/river"
 
 
 def test_what_names_the_page_stays():
@@ -38,19 +53,135 @@ def test_what_names_the_page_stays():
     assert canonical_url("https://żółw.pl/a") == canonical_url("https://xn--w-uga1v8h.pl/a")
 
 
-@pytest.mark.parametrize("url", ["", "mailto:a@b.c", "javascript:alert(1)", "https://", "ftp://x/y", "http://[bad/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/mobile/a",  # a prefix is whole segments
+        "/a/m",
+        "/a?page=2",  # only the WordPress form is known to show the same article
+        "/a/2",
+        "/page/two",
+        "/a?amp=blue",
+        "/ramp",
+        "/index.html/a",
+        "/a/index.xml",
+    ],
+)
+def test_what_only_looks_like_a_variant_is_a_page_of_its_own(path):
+    assert canonical_url(path, SITE, PREFIXES) == f"news.example.com{path}"
+
+
+def test_a_prefix_is_taken_off_once_and_may_leave_nothing():
+    assert canonical_url("/m/m/a", SITE, PREFIXES) == "news.example.com/m/a"
+    assert canonical_url("/m/pl/a", SITE, PREFIXES) == "news.example.com/pl/a"
+    assert canonical_url("/m/", SITE, PREFIXES) == canonical_url("/", SITE) == "news.example.com"
+    assert canonical_url("/m/a", SITE, ("/", "")) == "news.example.com/m/a"
+
+
+def test_a_host_may_be_called_www_itself():
+    assert canonical_url("https://www.pl/a") == "www.pl/a"
+    assert canonical_url("https://www/a") == "www/a"
+    assert canonical_url("https://[2001:DB8::1]:8080/a/") == "[2001:db8::1]:8080/a"
+
+
+def test_an_address_too_long_for_an_index_is_refused():
+    assert len(canonical_url("/" + "a" * 1900, SITE)) == 1917
+    for url in ("/" + "a" * 2001, "/" + "ż" * 400, "/?q=" + "a" * 2001):
+        with pytest.raises(ValueError, match="longer than"):
+            canonical_url(url, SITE)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "mailto:a@b.c",
+        "javascript:alert(1)",
+        "https://",
+        "ftp://x/y",
+        "http://[bad/",
+        "http://a b/",
+        "http://x:y/",
+        "/a\ud800",
+    ],
+)
 def test_what_is_no_web_address_is_refused(url):
     with pytest.raises(ValueError):
         canonical_url(url)
 
 
-@given(st.text(max_size=80))
-def test_no_text_makes_it_raise_anything_else(text):
-    try:
-        key = canonical_url(text, SITE)
-    except ValueError:
-        return
-    assert canonical_url("https://" + key) == key
+PARTS = [
+    "a",
+    "amp",
+    "AMP",
+    "page",
+    "2",
+    "index.html",
+    "index.php",
+    "m",
+    "pl",
+    "..",
+    ".",
+    "",
+    "%61mp",
+    "%2f",
+    "ż",
+    "%C5",
+    "%",
+]
+HOSTS = [
+    "news.example.com",
+    "www.x.pl",
+    "www.www.x.pl",
+    "ｗｗｗ.x.pl",
+    "żółw.pl.",
+    "x。",
+    "www.",
+    "[::1]",
+    "x:443",
+    "u:p@x:80",
+]
+QUERIES = [
+    "",
+    "?",
+    "?amp",
+    "?amp=1&p=2",
+    "?b=ż&a=%C5",
+    "?outputType=amp&utm_x=1",
+    "?a=b?c",
+    "?a+b=%2B",
+    "#x",
+    "?page=2",
+]
+ADDRESSES = st.builds(
+    lambda scheme, host, path, query: f"{scheme}://{host}/{'/'.join(path)}{query}",
+    st.sampled_from(["http", "https", "HTTPS"]),
+    st.sampled_from(HOSTS) | st.text(max_size=8),
+    st.lists(st.sampled_from(PARTS) | st.text(max_size=4), max_size=6),
+    st.sampled_from(QUERIES) | st.text(max_size=8),
+)
+
+
+@given(st.text(max_size=80) | ADDRESSES)
+def test_the_key_of_a_key_is_that_key_and_no_text_raises_anything_else(text):
+    for site, prefixes in ((SITE, ()), ("", ()), (SITE, PREFIXES)):
+        try:
+            key = canonical_url(text, site, prefixes)
+        except ValueError:
+            continue
+        assert key.isascii()
+        assert canonical_url("https://" + key) == canonical_url("http://" + key) == key
+
+
+@given(
+    st.lists(st.sampled_from([each for each in PARTS if each != ".."]), max_size=6),
+    st.sampled_from(["", "/", "/amp", "/amp/", "/page/3", "/index.php", "/index.html", "?amp=1"]),
+    st.sampled_from(["", "/m", "/pl/mobile"]),
+)
+def test_every_way_to_show_a_page_has_its_key(path, ending, prefix):
+    key = canonical_url("/".join(["", "x", *path]), SITE)
+    shown = f"https://www.news.example.com{prefix}{key.removeprefix('news.example.com')}{ending}"
+    assert canonical_url(shown, SITE, PREFIXES) == key
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pymysql
+
 from tests.servers import free_port, require
 
+PLUGIN = Path(__file__).parents[2] / "integrations" / "wordpress" / "digest-newsletter.php"
 PACKAGE = Path("/usr/share/wordpress")
 PHP = Path(__file__).parent / "wordpress"  # the PHP that is put into the site
 _PATIENCE = 60.0
@@ -35,7 +38,9 @@ define('WP_SITEURL', '{url}');
 define('DISABLE_WP_CRON', true);
 define('WP_HTTP_BLOCK_EXTERNAL', true);
 define('AUTOMATIC_UPDATER_DISABLED', true);
-define('WP_DEBUG', false);
+define('WP_DEBUG', true);
+define('WP_DEBUG_DISPLAY', false);
+define('WP_DEBUG_LOG', '{log}');
 $table_prefix = 'news_';
 if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
 require_once ABSPATH . 'wp-settings.php';
@@ -43,12 +48,13 @@ require_once ABSPATH . 'wp-settings.php';
 
 
 class WordPressServer:
-    """One site in `folder`, at `url`; `fill` gives it posts and views."""
+    """One site in `folder`, at `url`, with our plugin active; `fill` gives it posts and views."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.root = folder / "site"
         self.socket = folder / "db.sock"
+        self.complaints = folder / "php.log"  # every warning and deprecation, of WordPress itself too
         self.url = f"http://127.0.0.1:{free_port()}"
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -65,6 +71,21 @@ class WordPressServer:
     def fill(self, content: Mapping[str, Any]) -> Any:
         """Put posts and views into the site, as `wordpress/fill.php` describes them; returns what it prints."""
         return json.loads(self._php("fill.php", json.dumps(content)))
+
+    def run(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Execute SQL as the database's owner; returns the rows."""
+        with pymysql.connect(
+            unix_socket=str(self.socket), user="root", database="wordpress", cursorclass=pymysql.cursors.DictCursor
+        ) as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, values or None)
+                rows = list(cursor.fetchall())
+            connection.commit()
+        return rows
+
+    def database_url(self, user: str, password: str) -> str:
+        """The database's address for a user, as config.toml has it."""
+        return f"mysql://{user}:{password}@localhost/wordpress?unix_socket={self.socket}"
 
     def stop(self) -> None:
         """End the servers, the last started first, with every child: PHP's workers outlive the one that made them."""
@@ -87,14 +108,18 @@ class WordPressServer:
             shutil.copytree(PACKAGE / name, self.root / name, symlinks=False, ignore_dangling_symlinks=True)
         for file in PACKAGE.glob("*.php"):
             shutil.copy(file, self.root)
-        (self.root / "wp-config.php").write_text(_CONFIG.format(socket=self.socket, url=self.url))
+        (self.root / "wp-config.php").write_text(_CONFIG.format(socket=self.socket, url=self.url, log=self.complaints))
+        ours = self.root / "wp-content" / "plugins" / "digest-newsletter"
+        ours.mkdir(parents=True)
+        shutil.copy(PLUGIN, ours)
         plugins = self.root / "wp-content" / "mu-plugins"
         theme = self.root / "wp-content" / "themes" / "bare"
         plugins.mkdir(parents=True)
         theme.mkdir(parents=True)
         shutil.copy(PHP / "popular-posts.php", plugins)
         (theme / "style.css").write_text("/* Theme Name: Bare */")
-        (theme / "index.php").write_text("<?php wp_head(); while (have_posts()) { the_post(); the_title(); }")
+        loop = "while (have_posts()) { the_post(); the_title(); the_content(); }"
+        (theme / "index.php").write_text(f"<?php wp_head(); {loop}")
 
     def _start_database(self) -> None:
         store = self.folder / "db"

@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from digest.config import BeaconSource
+from digest.config_sources import BeaconSource
 from digest.domain.articles import Harvest
 from digest.sources import Reading
-from digest.sources.beacon import MAX_BODY, SCRIPT, Beacon, read_beacon
+from digest.sources.beacon import MAX_BODY, SCRIPT, Beacon, is_robot, read_beacon
 from tests.sources.conftest import NOW
 
 SITE = "https://news.example.com"
@@ -19,8 +19,8 @@ PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.
 PAGE = f"{SITE}/2026/tea?page=2"
 
 
-def seen(body: str | bytes, agent: str = PHONE, hosts: tuple[str, ...] = (), site: str = SITE) -> str | None:
-    return read_beacon(body if isinstance(body, bytes) else body.encode(), agent, hosts, site)
+def seen(body: str | bytes, hosts: tuple[str, ...] = (), site: str = SITE) -> str | None:
+    return read_beacon(body if isinstance(body, bytes) else body.encode(), hosts, site)
 
 
 @pytest.mark.parametrize("body", [json.dumps({"url": PAGE}), PAGE, "/2026/tea?page=2", '{"url": "/2026/tea?page=2"}'])
@@ -35,6 +35,19 @@ def test_a_page_of_ours_counts_on_every_host_that_is_named() -> None:
     assert seen("http://127.0.0.1:8000/a", site="http://127.0.0.1:8000") is not None
     assert seen("http://127.0.0.1:8001/a", site="http://127.0.0.1:8000") is None
     assert seen("https://news.example.com:443/a") is not None
+
+
+def test_a_host_with_letters_of_its_own_counts_in_both_spellings() -> None:
+    spelled, typed = "https://xn--w-uga1v8h.pl/a", "https://żółw.pl/a"
+    for hosts, site in ((("żółw.pl",), SITE), (("xn--w-uga1v8h.pl",), SITE), ((), "https://żółw.pl")):
+        assert seen(spelled, hosts, site) == spelled
+        assert seen(typed, hosts, site) == typed
+
+
+def test_www_makes_no_other_site() -> None:
+    assert seen("https://www.news.example.com/a") is not None
+    assert seen(f"{SITE}/a", site="https://www.news.example.com") is not None
+    assert seen("https://m.example.com/a", hosts=("www.m.example.com",)) is not None
 
 
 @pytest.mark.parametrize(
@@ -83,7 +96,7 @@ def test_nonsense_and_other_sites_do_not_count(body: str | bytes) -> None:
     ],
 )
 def test_robots_do_not_count(agent: str) -> None:
-    assert seen(PAGE, agent) is None
+    assert is_robot(agent)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +109,7 @@ def test_robots_do_not_count(agent: str) -> None:
     ],
 )
 def test_readers_count_whatever_they_read_with(agent: str) -> None:
-    assert seen(PAGE, agent) == PAGE
+    assert not is_robot(agent)
 
 
 def test_the_script_is_small_and_keeps_nothing() -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import TypeAdapter
 
-from digest.config import SourceSection
+from digest.config_sources import AnySource
 from digest.sources import Source
 from digest.sources.build import build
 
@@ -24,7 +24,7 @@ from digest.sources.build import build
     ],
 )
 def test_a_section_becomes_a_source_of_its_name(kind: str, keys: dict[str, Any]) -> None:
-    section: Any = TypeAdapter(SourceSection).validate_python({"name": "news", "kind": kind, **keys})
+    section: Any = TypeAdapter(AnySource).validate_python({"name": "news", "kind": kind, **keys})
     source: Source = build(
         section, site_url="https://news.example.com", zone=ZoneInfo("Europe/Warsaw"), folder=Path("/srv")
     )

@@ -6,10 +6,11 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config import FeedSource
+from digest.config_sources import FeedSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading
@@ -22,7 +23,8 @@ ITEM = "<title>A title</title><link>https://news.example.com/a</link><pubDate>Fr
 
 
 def collect(url: str, **reading: Any) -> Harvest:
-    return asyncio.run(Feed(FeedSource(name="news", kind="feed", url=url)).collect(Reading(NOW, **reading)))
+    source = Feed(FeedSource(name="news", kind="feed", url=url), ZoneInfo("Europe/Warsaw"))
+    return asyncio.run(source.collect(Reading(NOW, **reading)))
 
 
 def rss(web: Web, *items: str, head: str = '<?xml version="1.0" encoding="UTF-8"?>') -> str:
@@ -210,7 +212,7 @@ def test_a_feed_that_has_not_changed_gives_nothing_and_is_still_remembered(web: 
     once = collect(f"{web.url}/feed")
     assert len(once.articles) == 1
     again = collect(f"{web.url}/feed", remembered=once.remembered, since=NOW)
-    assert again == Harvest(remembered={"etag": '"1"'})
+    assert again == Harvest(remembered={"etag": '"1"', "newest": "2026-11-27T17:30:00+00:00"})
 
 
 @pytest.mark.parametrize("markup", ["<a ", "<!--", '<img src="', "<script>", "</p", "The post ", "[ ", "&", "<"])

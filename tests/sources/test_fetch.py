@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Naps:
 
 def get(url: str, *, timeout: float = 30, max_bytes: int = 100_000, naps: Naps | None = None, **asked: Any) -> Fetched:
     async def read() -> Fetched:
-        fetcher = Fetcher("news", timedelta(seconds=timeout), max_bytes, sleep=naps or Naps())
+        fetcher = Fetcher("news", timedelta(seconds=timeout), max_bytes, homes=(url,), sleep=naps or Naps())
         async with fetcher:
             return await fetcher.get(url, **asked)
 
@@ -168,7 +169,7 @@ def test_what_is_not_json_is_shown_by_its_beginning(web: Web) -> None:
     url = web.says("/", "<br>Warning: something in plugin.php")
 
     async def read() -> Any:
-        async with Fetcher("news", timedelta(seconds=5), 1000) as fetcher:
+        async with Fetcher("news", timedelta(seconds=5), 1000, homes=(url,)) as fetcher:
             return await fetcher.get_json(url)
 
     with pytest.raises(SourceError, match="not JSON .*plugin.php"):
@@ -180,3 +181,140 @@ def test_a_password_in_an_address_is_never_shown() -> None:
     error = refused(f"http://reader:hunter2@127.0.0.1:{port}/feed")
     assert "hunter2" not in str(error) and error.place == f"http://127.0.0.1:{port}/feed"
     assert without_password("https://news.example.com/@anna") == "https://news.example.com/@anna"
+
+
+def asks(*urls: str, headers: dict[str, str] | None = None, authority: Path | None = None, **asked: Any) -> Naps:
+    """Get these one after the other, all hosts of this machine being ours; returns the sleeps."""
+    naps, every = Naps(), asked.pop("every", 0.0)
+
+    async def read() -> None:
+        context = ssl.create_default_context(cafile=str(authority)) if authority else True
+        async with httpx.AsyncClient(verify=context) as client:
+            limits: Any = ("news", timedelta(seconds=5), 10_000, headers or {}, every)
+            async with Fetcher(*limits, client=client, sleep=naps) as fetcher:
+                for url in urls:
+                    await fetcher.get(url, **asked)
+
+    asyncio.run(read())
+    return naps
+
+
+def on_localhost(url: str) -> str:
+    return url.replace("127.0.0.1", "localhost")
+
+
+TOKEN = {"Authorization": "Bearer secret"}
+
+
+def test_a_form_and_a_body_are_posted(web: Web) -> None:
+    url = web.says("/api", "{}")
+    asks(url, form={"module": "API", "idSite": 3}, params={"a": "b"})
+    asks(url, body={"metrics": ["pageviews"]}, headers=TOKEN)
+    asks(url, body=[])
+    form, body, empty = web.asked
+    assert (form.method, form.form, form.query) == ("POST", {"module": "API", "idSite": "3"}, {"a": "b"})
+    assert form.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert (body.method, body.json) == ("POST", {"metrics": ["pageviews"]})
+    assert (body.headers["content-type"], body.headers["authorization"]) == ("application/json", "Bearer secret")
+    assert (empty.method, empty.json) == ("POST", [])
+
+
+def test_a_post_to_a_busy_server_is_sent_again_whole(web: Web) -> None:
+    url = web.says("/api", Answer(status=503), Answer("{}"))
+    asks(url, form={"a": "1"})
+    assert [asked.form for asked in web.asked] == [{"a": "1"}, {"a": "1"}]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_what_is_posted_is_not_taken_elsewhere(web: Web, status: int) -> None:
+    url = web.says("/api", Answer(status=status, headers={"Location": "/new"}))
+    web.says("/new", "{}")
+    with pytest.raises(SourceError, match=r"it redirects to http://127\.0\.0\.1:\d+/new\. Set the address"):
+        asks(url, form={"token_auth": "secret"})
+    assert [asked.path for asked in web.asked] == ["/api"]
+
+
+def test_requests_keep_the_distance_a_service_asks_for(web: Web) -> None:
+    url = web.says("/", "hello")
+    naps = asks(url, url, url, every=6)
+    assert len(naps.taken) == 2 and all(0 < each <= 6 for each in naps.taken)
+    assert asks(url, url).taken == []
+
+
+@pytest.mark.parametrize("each_time", [True, False])
+@pytest.mark.parametrize(
+    "there", ["http://localhost:{port}/steal", "http://127.0.0.1:9/steal", "//localhost:{port}/steal"]
+)
+def test_a_token_is_not_sent_to_another_host(web: Web, there: str, each_time: bool) -> None:
+    there = there.format(port=web.url.rpartition(":")[2])
+    url = web.says("/", Answer(status=302, headers={"Location": there}))
+    web.says("/steal", "thanks")
+
+    async def read() -> None:
+        headers, now = ({}, TOKEN) if each_time else (TOKEN, {})
+        fetcher = Fetcher("news", timedelta(seconds=5), 1000, headers, homes=(url, on_localhost(url)))
+        async with fetcher:
+            await fetcher.get(url, headers=now)
+
+    with pytest.raises(SourceError, match="redirects to another host.*do not send the token"):
+        asyncio.run(read())
+    assert [asked.path for asked in web.asked] == ["/"]
+
+
+def test_a_token_goes_along_on_the_same_host(web: Web) -> None:
+    port = web.url.rpartition(":")[2]
+    url = web.says("/", Answer(status=302, headers={"Location": f"HTTP://127.0.0.1:{port}/new"}))
+    web.says("/new", "here")
+    asks(url, headers=TOKEN)
+    assert [asked.headers["authorization"] for asked in web.asked] == ["Bearer secret"] * 2
+
+
+def test_a_token_goes_from_http_to_https_and_never_back(web: Web, tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path)
+    with serving(certificate) as safe:
+        safe.says("/new", "here")
+        asks(
+            web.says("/", Answer(status=301, headers={"Location": f"{safe.url}/new"})),
+            headers=TOKEN,
+            authority=certificate.authority,
+        )
+        assert safe.asked[0].headers["authorization"] == "Bearer secret"
+        back = safe.says("/", Answer(status=301, headers={"Location": f"{web.url}/open"}))
+        with pytest.raises(SourceError, match="another host"):
+            asks(back, headers=TOKEN, authority=certificate.authority)
+    assert [asked.path for asked in web.asked] == ["/"]
+
+
+def test_without_a_secret_a_redirect_to_another_host_is_followed(web: Web) -> None:
+    port = web.url.rpartition(":")[2]
+    url = web.says("/", Answer(status=302, headers={"Location": f"http://localhost:{port}/new"}))
+    web.says("/new", "here")
+    asks(url, remembered={"etag": '"7"'})
+    assert [asked.headers["host"] for asked in web.asked] == [f"127.0.0.1:{port}", f"localhost:{port}"]
+
+
+def test_the_login_in_an_address_goes_along_on_its_host_only(web: Web) -> None:
+    port = web.url.rpartition(":")[2]
+    web.says("/feed", Answer(status=301, headers={"Location": f"http://127.0.0.1:{port}/feed/"}))
+    web.says("/feed/", Answer(status=301, headers={"Location": f"http://localhost:{port}/new"}))
+    web.says("/new", "here")
+    asks(f"http://reader:hunter2@127.0.0.1:{port}/feed")
+    assert ["authorization" in asked.headers for asked in web.asked] == [True, True, False]
+
+
+def test_a_circle_of_two_ends(web: Web) -> None:
+    web.says("/a", Answer(status=302, headers={"Location": "/b"}))
+    web.says("/b", Answer(status=302, headers={"Location": "/a"}))
+    assert "circle" in refused(f"{web.url}/a").reason
+    assert len(web.asked) == 6
+
+
+@pytest.mark.parametrize("there", ["http://[bad/", "http://127.0.0.1:port/", "javascript:alert(1)", "//"])
+def test_a_redirect_to_nowhere_is_an_error_like_any_other(web: Web, there: str) -> None:
+    error = refused(web.says("/", Answer(status=302, headers={"Location": there})))
+    assert error.place == f"{web.url}/"
+
+
+def test_a_refusal_tells_its_status_to_those_who_know_what_it_means(web: Web) -> None:
+    assert refused(web.says("/", Answer("no such page", 404))).status == 404
+    assert refused(web.says("/", Answer(status=302, headers={"Location": "http://[bad/"}))).status == 0

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config import WordPressSource
+from digest.config_sources import WordPressSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.domain.periods import Period, Schedule
 from digest.errors import SourceError
@@ -49,7 +49,9 @@ class Clock:
 def read(site: Site, clock: Clock, edges: list[datetime], remembered: dict[str, str]) -> Harvest:
     async def work() -> Harvest:
         source = WordPress(WordPressSource(name="site", kind="wordpress", url=site.web.url))
-        async with Fetcher("site", timedelta(seconds=30), 10_000_000, sleep=clock.sleep) as fetcher:
+        async with Fetcher(
+            "site", timedelta(seconds=30), 10_000_000, homes=("http://127.0.0.1",), sleep=clock.sleep
+        ) as fetcher:
             return await source.read(fetcher, Reading(clock.now, clock.now, tuple(edges), remembered))
 
     return asyncio.run(work())

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config import WordPressSource
+from digest.config_sources import WordPressSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading
@@ -31,7 +31,9 @@ def site(web: Web) -> Site:
 def collect(url: str, views: Any = "auto", **reading: Any) -> Harvest:
     async def read() -> Harvest:
         source = WordPress(WordPressSource(name="site", kind="wordpress", url=url, views=views))
-        async with Fetcher("site", timedelta(seconds=30), 1_000_000, sleep=Naps()) as fetcher:
+        async with Fetcher(
+            "site", timedelta(seconds=30), 1_000_000, homes=("http://127.0.0.1",), sleep=Naps()
+        ) as fetcher:
             return await source.read(fetcher, Reading(NOW, **reading))
 
     return asyncio.run(read())

@@ -21,6 +21,18 @@ class Asked:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]  # names in lower case
+    method: str = "GET"
+    body: bytes = b""
+
+    @property
+    def form(self) -> dict[str, str]:
+        """What was posted as a form."""
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        """What was posted as JSON."""
+        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -74,10 +86,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet; apart they would wait 40 ms for each other
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)), headers)
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        asked = Asked(parts.path, query, headers, self.command, body)
         self.web.asked.append(asked)
         answer = self.web.routes.get(parts.path, lambda _: Answer("nothing here", 404))(asked)
         if answer.hangs:

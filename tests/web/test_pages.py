@@ -9,7 +9,7 @@ import pytest
 
 from digest.domain.articles import FoundArticle
 from digest.store import articles
-from tests.service import SATURDAY
+from tests.service import SATURDAY, every_candidate
 
 PATHS = ["/", "/snippet", "/archive", "/archive/feed.xml", "/assets/pages.css", "/healthz", "/readyz", "/nowhere"]
 
@@ -108,7 +108,7 @@ def counted(web, path="news.example.com/story-0"):
     web.service.clock.forward(timedelta(0))
     with web.service.app.store.read() as tx:
         period = web.service.newsletter.period(SATURDAY + timedelta(days=7))
-        return {c.article.url: c.views for c in articles.candidates(tx, period)}.get(f"https://{path}", 0)
+        return {c.url: c.views for c in every_candidate(tx, period)}.get(f"https://{path}", 0)
 
 
 def test_the_beacon_counts_readers_of_our_site_and_nobody_else(web):

@@ -1,6 +1,7 @@
 <?php
 // Reads from standard input {"posts": [{title, excerpt, date_gmt, section, tags, image, password, status}],
-// "views": [[post, local time], ...], "renames": {id: title}, "ids": those given before, "first": their count}.
+// "views": [[post, local time], ...], "renames": {id: title}, "options": {name: value}, "structure": of addresses,
+// "ids": those given before, "first": their count}. A post may have "content" instead of an excerpt.
 // A view's post is its number among all. Prints the ids and addresses of all posts.
 $_SERVER['HTTP_HOST'] = '127.0.0.1';
 require $argv[1] . '/wp-load.php';
@@ -11,7 +12,7 @@ $ids = [];
 foreach ($content['posts'] ?? [] as $number => $post) {
     $id = wp_insert_post(wp_slash([
         'post_title' => $post['title'],
-        'post_content' => '<p>' . ($post['excerpt'] ?? 'Words.') . '</p>',
+        'post_content' => $post['content'] ?? '<p>' . ($post['excerpt'] ?? 'Words.') . '</p>',
         'post_excerpt' => $post['excerpt'] ?? '',
         'post_date_gmt' => $post['date_gmt'],
         'post_date' => get_date_from_gmt($post['date_gmt']),
@@ -44,6 +45,13 @@ function add_picture($post, $alt) {
     wp_update_attachment_metadata($media, $size);
     update_post_meta($media, '_wp_attachment_image_alt', $alt);
     return $media;
+}
+foreach ($content['options'] ?? [] as $name => $value) {
+    update_option($name, $value);
+}
+if (isset($content['structure'])) {
+    $wp_rewrite->set_permalink_structure($content['structure']);
+    flush_rewrite_rules(true);
 }
 foreach ($content['renames'] ?? [] as $id => $title) {
     wp_update_post(['ID' => $id, 'post_title' => $title]);

@@ -1,0 +1,101 @@
+"""DOOR: the mail side of the composition root: letters, senders, servers and the signer from the configuration."""
+
+from __future__ import annotations
+
+from digest.config import Config, SmtpServer, split_mailbox
+from digest.domain.editions import Rendering
+from digest.domain.links import Links
+from digest.domain.newsletters import Newsletter
+from digest.domain.pace import Caps
+from digest.mail import smtp
+from digest.mail.letters import Letters, Publication, Senders
+from digest.mail.render import Rendered, Renderer
+from digest.mail.wire import Sign
+from digest.store import Store, editions, workers
+
+
+def letters(
+    config: Config, store: Store, links: Links, renderer: Renderer, newsletters: dict[str, Newsletter]
+) -> Letters:
+    """What makes the message of any delivery."""
+
+    def frozen(edition_id: int) -> list[Rendering]:
+        with store.read() as tx:
+            return editions.frozen(tx, edition_id)
+
+    def notice(notice_id: int) -> Rendered:
+        with store.read() as tx:
+            found = workers.notice(tx, notice_id)
+        return renderer.notice(found.subject, found.text)
+
+    def confirmation(newsletter: str, language: str, already: bool) -> Rendered:
+        title = newsletters[newsletter].title
+        return renderer.confirmation(
+            newsletter_title=title,
+            site_name=config.site.name,
+            site_url=config.site.url,
+            language=language,
+            postal_address=config.site.postal_address,
+            already=already,
+            promise=config.newsletters[newsletter].promise,
+            consent=config.subscribing.consent.format(title=title, site=config.site.name),
+            valid_for_hours=round(config.subscribing.confirm_within.total_seconds() / 3600),
+        )
+
+    publications = {each.name: Publication(each.name, each.title, each.language) for each in newsletters.values()}
+    return Letters(links, _senders(config), publications, frozen, confirmation, notice, _signer(config))
+
+
+def _senders(config: Config) -> Senders:
+    mail = config.mail
+
+    def named(mailbox: str) -> tuple[str, str]:
+        name, address = split_mailbox(mailbox)
+        return name or config.site.name, address
+
+    return Senders(
+        digest=named(mail.from_),
+        confirmation=named(mail.confirmation_from or mail.from_),
+        reply_to=split_mailbox(mail.reply_to)[1] if mail.reply_to else "",
+        bounce_address=split_mailbox(mail.bounce_address)[1] if mail.bounce_address else "",
+    )
+
+
+def server(config: Config, name: str, settings: SmtpServer) -> smtp.Server:
+    """A mail server by its section."""
+    return smtp.Server(
+        name=name,
+        host=settings.host,
+        port=settings.effective_port,
+        security=settings.effective_security,
+        username=settings.username,
+        password=settings.password.get_secret_value(),
+        ca_file=str(config.folder / settings.ca_file) if settings.ca_file else "",
+        local_hostname=settings.local_hostname,
+        connections=settings.connections,
+        weight=settings.weight,
+        per_second=settings.per_second,
+        caps=Caps(settings.per_hour, settings.per_day, settings.warm_up),
+        pipelining=settings.pipelining == "auto",
+        messages_per_connection=settings.messages_per_connection,
+        connect_timeout=settings.connect_timeout,
+        greeting_timeout=settings.greeting_timeout,
+        command_timeout=settings.command_timeout,
+        data_timeout=settings.data_timeout,
+        block_timeout=settings.block_timeout,
+        end_timeout=settings.end_timeout,
+    )
+
+
+def _signer(config: Config) -> Sign | None:
+    """Signs our mail if there is a key. Raises ConfigurationError."""
+    settings = config.dkim
+    if not (settings.key_file or settings.ed25519_key_file):
+        return None
+    # Here, not at the top: those who do not sign need not load the cryptography.
+    from digest.mail import dkim
+
+    rsa = (settings.selector, config.folder / settings.key_file) if settings.key_file else None
+    ed25519 = (settings.ed25519_selector, config.folder / settings.ed25519_key_file)
+    domain = settings.domain or split_mailbox(config.mail.from_)[1].rpartition("@")[2]
+    return dkim.load(domain, rsa, ed25519 if settings.ed25519_key_file else None)

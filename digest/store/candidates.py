@@ -1,0 +1,233 @@
+"""What an edition may be made of: the articles of a period with their counts, and the record of how they ranked."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from digest.domain.periods import Period
+from digest.domain.ranking import Candidate, Ranked
+from digest.store import readership
+from digest.store.engine import chunks, insert
+from digest.store.schema import articles, rankings, sources, views
+
+_HOUR = 3600
+_WORDS = (articles.c.id, articles.c.url, articles.c.title, articles.c.published_at, articles.c.section)
+_WISHES = (articles.c.pinned_at, articles.c.pinned_position, articles.c.banned_at, articles.c.gone_at)
+_COLUMNS = (*_WORDS, articles.c.author, articles.c.tags, articles.c.shares, *_WISHES)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """What one source counted in a period. `is_coarse`: some of it by spans longer than an hour."""
+
+    name: str
+    views: int
+    is_coarse: bool
+    first_total_at: datetime | None  # it reads lifetime counters, since then
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodViews:
+    """A period's counts by page, and by source. `counting` names the sources whose counts are a candidate's views.
+
+    `views` are those of the counting sources, the most read page first; `beside` what others say of a page. A page
+    need not be an article.
+    """
+
+    views: list[tuple[int, int]]  # (page id, views)
+    beside: Mapping[int, Mapping[str, int]]
+    sources: Mapping[int, SourceCount]
+    counting: frozenset[int]
+    oldest: datetime | None
+    newest: datetime | None
+
+    @property
+    def total(self) -> int:
+        """All views the counting sources have, of articles and other pages."""
+        return sum(self.sources[each].views for each in self.counting if each in self.sources)
+
+
+def of_period(tx: Connection, period: Period, views_from: Sequence[str] = (), order: Sequence[str] = ()) -> PeriodViews:
+    """How often each page was read in the period; articles published in it that nobody read come last.
+
+    Several sources may count the same reading: those in `views_from` count; else the first of `order` that has
+    counted anything in the period, then of all. What the others say is kept beside it.
+    """
+    rows = _counted(tx, period)
+    records = {row.id: row for row in tx.execute(sa.select(sources.c.id, sources.c.name, sources.c.first_total_at))}
+    names = {id_: row.name for id_, row in records.items()}
+    by_source: Counter[int] = Counter()
+    coarse: set[int] = set()
+    for _, source_id, number, span in rows:
+        by_source[source_id] += number
+        if span > _HOUR:
+            coarse.add(source_id)
+    found = {
+        source_id: SourceCount(names[source_id], number, source_id in coarse, records[source_id].first_total_at)
+        for source_id, number in by_source.items()
+    }
+    counting = _counting(names, by_source, views_from, order)
+    views_of, beside = _merged(rows, counting, names)
+    for page in _published(tx, period):
+        views_of.setdefault(page, 0)
+    ordered = sorted(views_of.items(), key=_most_read, reverse=True)
+    return PeriodViews(ordered, beside, found, counting, *readership.edges(tx, period, sorted(counting)))
+
+
+def _most_read(page: tuple[int, int]) -> int:
+    return page[1]
+
+
+def _counted(tx: Connection, period: Period) -> Sequence[Row[int, int, int, int]]:
+    """(page, source, views, longest span), one row a page and source."""
+    total = sa.cast(sa.func.sum(views.c.views), sa.BigInteger)
+    query = sa.select(views.c.page_id, views.c.source_id, total, sa.func.max(views.c.span))
+    query = query.where(readership.within(period)).group_by(views.c.page_id, views.c.source_id)
+    return tx.execute(query).all()
+
+
+def _counting(
+    names: Mapping[int, str], by_source: Mapping[int, int], views_from: Sequence[str], order: Sequence[str]
+) -> frozenset[int]:
+    if views_from:
+        return frozenset(id_ for id_, name in names.items() if name in views_from)
+    rank = {name: place for place, name in enumerate(order)}
+    having = [id_ for id_, number in by_source.items() if number]
+    return frozenset(sorted(having, key=lambda id_: (rank.get(names[id_], len(rank)), id_))[:1])
+
+
+def _merged(
+    rows: Iterable[Row[int, int, int, int]], counting: frozenset[int], names: Mapping[int, str]
+) -> tuple[dict[int, int], dict[int, dict[str, int]]]:
+    """(views by page of the counting sources, what others say by page)."""
+    views_of: dict[int, int] = {}
+    beside: dict[int, dict[str, int]] = {}
+    for page, source_id, number, _ in rows:
+        if source_id in counting:
+            views_of[page] = views_of.get(page, 0) + number
+        else:
+            views_of.setdefault(page, 0)
+            beside.setdefault(page, {})[names[source_id]] = number
+    return views_of, beside
+
+
+def _published(tx: Connection, period: Period) -> Iterable[int]:
+    query = sa.select(articles.c.id).where(articles.c.published_at.between(period.start, period.end))
+    return tx.scalars(query).all()
+
+
+def pinned(tx: Connection) -> list[int]:
+    """The articles the desk wants, whenever they were published."""
+    return list(tx.scalars(sa.select(articles.c.id).where(articles.c.pinned_at.is_not(None))))
+
+
+def of_pages(tx: Connection, found: PeriodViews, pages: Sequence[int]) -> list[Candidate]:
+    """Those of the pages that are articles, with their counts."""
+    counts = dict(found.views) if len(pages) > len(found.views) // 8 else None
+    wanted = set(pages)
+    views_of = counts or {page: number for page, number in found.views if page in wanted}
+    return [
+        each._replace(views=views_of.get(each.id, 0), beside=found.beside.get(each.id, {}))
+        for each in by_ids(tx, pages)
+    ]
+
+
+def by_ids(tx: Connection, ids: Sequence[int]) -> list[Candidate]:
+    """Articles as candidates without views."""
+    made: list[Candidate] = []
+    for batch in chunks(ids):
+        query = sa.select(*_COLUMNS).where(articles.c.id.in_(batch))
+        made += [_candidate(tuple(row)) for row in tx.execute(query)]
+    return made
+
+
+def _candidate(row: Sequence[Any]) -> Candidate:
+    id_, url, title, published_at, section, author, tags, shares, pinned_at, position, banned_at, gone_at = row
+    words = (section, author, tuple(tags), shares)
+    return Candidate(id_, url, title, published_at, 0, *words, pinned_at, position, banned_at, gone_at)
+
+
+# --- the record -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How an edition's candidates ranked. `rules` and `window` are what a stranger needs to do it again.
+
+    `rest` are pages that were read less than any that could have come in, (page id, views), the most read first.
+    """
+
+    rules: Mapping[str, Any]
+    window: Mapping[str, Any]
+    candidates: Sequence[Ranked]
+    rest: Sequence[tuple[int, int]] = ()
+
+
+def save(tx: Connection, edition_id: int, record: Record) -> None:
+    """Replace the record of an edition."""
+    rows = [
+        [
+            each.candidate.id,
+            each.candidate.views,
+            each.score,
+            each.rank,
+            int(each.kept),
+            each.reason,
+            each.block,
+            each.candidate.beside,
+            int(each.is_sponsored),
+        ]
+        for each in record.candidates
+    ]
+    document = {"rules": record.rules, "window": record.window, "candidates": rows, "rest": record.rest}
+    packed = zlib.compress(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), 1)
+    statement = insert(tx, rankings).values(edition_id=edition_id, record=packed)
+    new = {"record": statement.excluded.record}
+    tx.execute(statement.on_conflict_do_update(index_elements=["edition_id"], set_=new))
+
+
+def load(tx: Connection, edition_id: int, *, whole: bool = False) -> Record:
+    """The record of an edition; an empty one when nothing was ranked yet. `whole`: with the rest as candidates too.
+
+    Words are the article's of today, numbers and reasons those of the ranking.
+    """
+    document = _document(tx, edition_id)
+    if document is None:
+        return Record({}, {}, [])
+    rows, rest = document["candidates"], [(id_, number) for id_, number in document.get("rest", ())]
+    known = {each.id: each for each in by_ids(tx, [row[0] for row in rows])}
+    ranked = [
+        Ranked(known[id_]._replace(views=number, beside=beside), score, rank, bool(kept), reason, block, any(sponsored))
+        for id_, number, score, rank, kept, reason, block, beside, *sponsored in rows
+        if id_ in known
+    ]
+    if whole:
+        ranked += _unranked(tx, rest)
+    return Record(document.get("rules", {}), document.get("window", {}), ranked, () if whole else rest)
+
+
+def _unranked(tx: Connection, rest: Sequence[tuple[int, int]]) -> list[Ranked]:
+    known = {each.id: each for each in by_ids(tx, [page for page, _ in rest])}
+    reason = "read less than any that could have come in"
+    return [Ranked(known[id_]._replace(views=n), float(n), 0, False, reason) for id_, n in rest if id_ in known]
+
+
+def number(tx: Connection, edition_id: int) -> int:
+    """How many pages the record names."""
+    document = _document(tx, edition_id)
+    return len(document["candidates"]) + len(document.get("rest", ())) if document else 0
+
+
+def _document(tx: Connection, edition_id: int) -> dict[str, Any] | None:
+    packed = tx.scalar(sa.select(rankings.c.record).where(rankings.c.edition_id == edition_id))
+    document: dict[str, Any] | None = json.loads(zlib.decompress(packed)) if packed else None
+    return document
