@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest import accounting, collecting, publishing
 from digest.app_mail import letters, server
 from digest.bookkeeping import Books
 from digest.config import Config, split_mailbox
+from digest.config_sources import FilesSource
 from digest.delivering import Sender
 from digest.domain.attempts import Judge, Patience
 from digest.domain.deliveries import Receipt
@@ -116,6 +118,15 @@ class App:
                 raise
 
         return await asyncio.to_thread(work)
+
+    def import_articles(self, path: Path, now: datetime) -> collecting.Collected:
+        """Store the articles of a file once, under the source `import`."""
+        from digest.sources.files import Files
+
+        section = FilesSource(name="import", kind="files", articles=str(path.absolute()))
+        site = self.config.site
+        source = Files(section, site.url, ZoneInfo(site.timezone), self.config.folder)
+        return asyncio.run(collecting.collect(self.store, source, self.config.pages, [], now))
 
     def draft(self, newsletter: Newsletter, at: datetime, now: datetime) -> Edition:
         """The edition of the period that closed last at `at`, ranked afresh."""

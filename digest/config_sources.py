@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from digest.config_types import Duration, Section, WebAddress
+from digest.config_types import Duration, Section, WebAddress, WebPage
 
 
 class SourceSection(Section):
@@ -23,7 +23,7 @@ class FeedSource(SourceSection):
     """RSS 2.0, Atom or JSON Feed: articles, no views."""
 
     kind: Literal["feed"]
-    url: WebAddress
+    url: WebPage
 
 
 class WordPressSource(SourceSection):

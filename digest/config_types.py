@@ -32,6 +32,12 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _web_page(value: str) -> str:
+    """A page's address as it was given: to some servers /feed and /feed/ are two."""
+    _web_address(value)
+    return value
+
+
 def _mailbox(value: str) -> str:
     """`Name <address>` or an address."""
     _, address = split_mailbox(value)
@@ -54,6 +60,7 @@ def zone(value: str) -> str:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
+WebPage = Annotated[str, BeforeValidator(lambda v: _web_page(v) if isinstance(v, str) else v)]
 Mailbox = Annotated[str, BeforeValidator(lambda v: _mailbox(v) if isinstance(v, str) else v)]
 Zone = Annotated[str, BeforeValidator(lambda v: zone(v) if isinstance(v, str) else v)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
@@ -12,8 +13,9 @@ from digest.cli.explaining import candidate_json, explain, show_notes
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import local, print_json, say, table
 from digest.domain.articles import Article
+from digest.errors import DigestError
 
-app = typer.Typer(help="Articles: list, show, pin, ban.", no_args_is_help=True)
+app = typer.Typer(help="Articles: list, show, pin, ban, import.", no_args_is_help=True)
 _Json = typer.Option(False, "--json", help="Print JSON.")
 _Newsletter = typer.Option(None, help="Which newsletter; needed when there are several.")
 
@@ -72,6 +74,23 @@ def ban(article: str = typer.Argument(help="Its id or its address.")) -> None:
     with opened() as opening:
         found = desk.ban(opening.store, _find(opening, article), clock())
     say(f"Banned: {found.title}")
+
+
+@app.command("import")
+def import_(
+    file: Path = typer.Argument(help="CSV, JSON or NDJSON: url,title,published_at and more, as in a source of files."),
+    as_json: bool = _Json,
+) -> None:
+    """Bring articles in once, from a file."""
+    with opened() as opening:
+        done = opening.import_articles(file, clock())
+    if done.error:
+        raise DigestError(done.error)
+    if as_json:
+        print_json({"articles": done.found, "new": done.new, "notes": done.notes})
+        return
+    say(f"{done.found} articles, {done.new} of them new")
+    show_notes(done.notes)
 
 
 @app.command()

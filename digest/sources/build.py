@@ -30,7 +30,7 @@ def build(section: AnySource, *, site_url: str, zone: ZoneInfo, folder: Path) ->
     """The adapter for a section. Paths in it are relative to `folder`, dates to `zone`."""
     match section:
         case FeedSource():
-            return Feed(section)
+            return Feed(section, zone)
         case WordPressSource():
             return WordPress(section)
         case FilesSource():
