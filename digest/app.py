@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,6 +34,7 @@ from digest.store import Store, editions
 from digest.store.migrate import check_schema
 
 Clock = Callable[[], datetime]
+READ_AGAIN = 60.0  # seconds, for all sources, before an edition is frozen by hand
 EDGES_BACK = timedelta(days=15)  # how far back a source that counts "up to now" is asked about past cut-offs
 
 
@@ -104,13 +107,14 @@ class App:
 
     async def publish_due(self, newsletter: Newsletter, now: datetime) -> Edition | None:
         """The scheduled job: read the sources once more, then do what the schedule asks for."""
-        failed = [each.error for each in await self.collect(now) if each.error]
+        known = await asyncio.to_thread(collecting.failures, self.store)  # the desk hears of a failure once
+        failed = [each.error for each in await self.collect(now) if each.error and each.error not in known]
 
         def work() -> Edition | None:
             if failed:
                 self.tell_desk(0, f"{newsletter.title}: a source could not be read", "\n\n".join(failed), now)
             tell_desk = partial(self.tell_desk, now=now)
-            look = partial(self.look_again, now=now, reading=False)  # they were read a moment ago
+            look = self._look_again(now, read=False)  # they were read a moment ago
             try:
                 return publishing.publish_due(self.store, self.press, newsletter, tell_desk, now, look)
             except RenderError as error:
@@ -135,25 +139,36 @@ class App:
     def release(self, edition: Edition, now: datetime) -> Edition:
         """Look at its pages once more, freeze it if need be, and queue its deliveries."""
         newsletter = self.newsletters[edition.newsletter]
-        return publishing.release(
-            self.store, self.press, newsletter, edition.id, now, partial(self.look_again, now=now)
-        )
+        return publishing.release(self.store, self.press, newsletter, edition.id, now, self._look_again(now, read=True))
 
-    def look_again(self, urls: Sequence[str], now: datetime, *, reading: bool = True) -> dict[str, str]:
-        """Read the sources once more, and say which of these pages are gone. What cannot be seen counts as there."""
+    def _look_again(self, now: datetime, *, read: bool) -> publishing.LookAgain | None:
+        """What says which pages are gone; what cannot be seen counts as there. `read`: the sources first, once."""
         if not self.config.collecting.look_again:
-            return {}
-        from digest.sources.presence import missing
+            return None
+        to_read = [read]
 
-        homes = [self.config.site.url, *(url for each in self.config.sources if (url := getattr(each, "url", "")))]
-        hosts = [host for each in self.config.sources for host in each.private_hosts]
+        def look(urls: Sequence[str]) -> dict[str, str]:
+            if to_read.pop() if to_read else False:
+                asyncio.run(self._read_again(now))
+            homes = [self.config.site.url, *(str(getattr(each, "url", "")) for each in self.config.sources)]
+            hosts = [host for each in self.config.sources for host in each.private_hosts]
+            asked = missing(urls, [home for home in homes if home.startswith("http")], hosts)
+            found: dict[str, str] = {}
+            # A resolver that hangs keeps its thread, and not us.
+            thread = threading.Thread(target=lambda: found.update(asyncio.run(asked)), name="presence", daemon=True)
+            thread.start()
+            thread.join(PATIENCE + 1.0)
+            return dict(found)
 
-        async def look() -> dict[str, str]:
-            reads = self.collect(now) if reading else asyncio.sleep(0)
-            _, gone = await asyncio.gather(reads, missing(urls, [str(each) for each in homes], hosts))
-            return gone
+        from digest.sources.presence import PATIENCE, missing
 
-        return asyncio.run(look())
+        return look
+
+    async def _read_again(self, now: datetime) -> None:
+        """For changed titles; a source that takes too long is let be, as Saturday does not wait."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READ_AGAIN):
+                await self.collect(now)
 
     def tell_desk(self, edition_id: int, subject: str, text: str, now: datetime) -> None:
         """Keep a notice and mail it to the desk, if the desk has an address."""

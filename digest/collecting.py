@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest.domain.articles import FoundArticle, Harvest, Pages, counted_since, spread
+from digest.domain.articles import FoundArticle, Harvest, Pages, counted_since, spelling, spread
 from digest.domain.periods import Period, day_bucket, hour_bucket
 from digest.errors import DigestError, SourceError
 from digest.sources import Reading, Source
+from digest.sources.rows import MOST_VIEWS
 from digest.store import Store, Transaction, articles, pushes, readership
 from digest.store.articles import SourceRecord
 from digest.store.readership import Unmatched
@@ -97,8 +99,21 @@ def _record(store: Store, name: str) -> SourceRecord:
 
 
 def _store(store: Store, record: SourceRecord, harvest: Harvest, site: Pages, now: datetime) -> Collected:
-    with store.begin() as tx:
+    with _storing(record.name), store.begin() as tx:
         return _keep(tx, record.id, record.name, harvest, site, now)
+
+
+@contextmanager
+def _storing(name: str) -> Iterator[None]:
+    """What the database will not take of a source is that source's failure; that it is away is nobody's."""
+    try:
+        yield
+    except DigestError:
+        raise
+    except Exception as error:
+        log.exception("source %s", name)
+        reason = f"it cannot be stored: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+        raise SourceError(name, "all of it", reason, "Digest did not expect that: please report it") from error
 
 
 def _note_failed(store: Store, record: SourceRecord, error: SourceError, now: datetime) -> None:
@@ -110,15 +125,19 @@ def _keep(tx: Transaction, source_id: int, name: str, harvest: Harvest, site: Pa
     articles.lock_source(tx, source_id)
     found, notes = _by_canonical(harvest.articles, site)
     counted, count_notes = _views_by_canonical(harvest, site)
-    totals, total_notes = _totals_by_canonical(harvest, site)
-    pages = articles.page_ids(tx, [*found, *(key for key, _, _ in counted), *totals])
+    totals, total_notes = _totals_by_spelling(harvest, site)
+    pages = articles.page_ids(
+        tx, [*found, *(key for key, _, _ in counted), *(each for pair in totals for each in pair)]
+    )
     # Sorted: two sources with the same articles then lock them in one order.
     new = articles.save(tx, source_id, {pages[key]: article for key, article in sorted(found.items())}, now)
     counts = {(pages[key], at, span): views for (key, at, span), views in counted.items()}
-    readership.put_views(tx, source_id, counts)
-    risen = _take_totals(tx, source_id, {pages[key]: total for key, total in totals.items()}, now)
+    if folded := readership.put_views(tx, source_id, counts):
+        count_notes.append(f"counts left out: {len(folded)}, of hours so old that the count of their day holds them")
+    read = {(pages[counter], pages[key]): total for (counter, key), total in totals.items()}
+    risen = _take_totals(tx, source_id, read, now)
     articles.note_collected(tx, source_id, now, harvest.remembered)
-    views = sum(counts.values()) + risen
+    views = sum(number for bucket, number in counts.items() if bucket not in folded) + risen
     return Collected(name, len(found), new, views, (*harvest.notes, *notes, *count_notes, *total_notes))
 
 
@@ -127,10 +146,16 @@ def _by_canonical(found: Sequence[FoundArticle], site: Pages) -> tuple[dict[str,
     notes: list[str] = []
     for article in found:
         try:
-            by_key[site.key(article.url)] = article
+            by_key[site.key(article.url)] = article if _is_likely(article.shares) else replace(article, shares=None)
         except ValueError as error:
             notes.append(f"article {article.title[:60]!r} left out: {error}")
+    if odd := sum(not _is_likely(article.shares) for article in found):
+        notes.append(f"shares left out: {odd}, as no article is shared that often")
     return by_key, notes
+
+
+def _is_likely(shares: int | None) -> bool:
+    return shares is None or 0 <= shares <= MOST_VIEWS
 
 
 def _views_by_canonical(harvest: Harvest, site: Pages) -> tuple[dict[tuple[str, datetime, timedelta], int], list[str]]:
@@ -143,12 +168,13 @@ def _views_by_canonical(harvest: Harvest, site: Pages) -> tuple[dict[tuple[str, 
     return counted, notes
 
 
-def _totals_by_canonical(harvest: Harvest, site: Pages) -> tuple[dict[str, int], list[str]]:
-    totals: dict[str, int] = defaultdict(int)
+def _totals_by_spelling(harvest: Harvest, site: Pages) -> tuple[dict[tuple[str, str], int], list[str]]:
+    """Lifetime counters by (spelling, page). Each is told from its own last reading: one of /a/amp may come alone."""
+    totals: dict[tuple[str, str], int] = defaultdict(int)
     keys, notes = _canonical_keys([total.url for total in harvest.totals], site)
     for total in harvest.totals:
         if key := keys[total.url]:
-            totals[key] += total.total
+            totals[spelling(total.url, key), key] += total.total
     return totals, notes
 
 
@@ -166,20 +192,26 @@ def _canonical_keys(urls: Sequence[str], site: Pages) -> tuple[dict[str, str], l
     return keys, notes
 
 
-def _take_totals(tx: Transaction, source_id: int, totals: Mapping[int, int], now: datetime) -> int:
-    """Turn readings of lifetime counters into views since the last reading; returns their sum."""
+def _take_totals(tx: Transaction, source_id: int, totals: Mapping[tuple[int, int], int], now: datetime) -> int:
+    """Turn readings of lifetime counters, by (counter, page), into views since the last reading; returns their sum.
+
+    A counter that is new has no last reading, but that of an article published after it began at 0 then.
+    """
     if not totals:
         return 0
     before = readership.read_totals(tx, source_id)
+    last = max((read_at for _, read_at in before.values()), default=now)
+    born = articles.published_after(tx, {page for counter, page in totals if counter not in before}, last)
     counts: dict[Bucket, int] = defaultdict(int)
-    for page, total in totals.items():
-        if page in before and before[page][1] < now:
-            previous, read_at = before[page]
+    for (counter, page), total in totals.items():
+        since = min(born[page], now) if page in born else now
+        previous, read_at = before.get(counter, (0, since if since < now else last))
+        if read_at < now and (counter in before or page in born):
             for at, span, views in spread(counted_since(previous, total), read_at, now):
                 counts[page, at, span] += views
     # An hour between two readings gets a share from each of them, so shares are added.
     readership.add_views(tx, source_id, counts)
-    readership.put_totals(tx, source_id, totals, now)
+    readership.put_totals(tx, source_id, {counter: total for (counter, _), total in totals.items()}, now)
     return sum(counts.values())
 
 
@@ -198,7 +230,7 @@ def push(store: Store, source_name: str, harvest: Harvest, site: Pages, parcel: 
 
     Raises KeyTaken when the key came with another body before.
     """
-    with store.begin() as tx:
+    with _storing(source_name), store.begin() as tx:
         source_id = articles.source(tx, source_name).id
         articles.lock_source(tx, source_id)  # two requests with one key: the second sees what the first has stored
         if parcel.key and (before := pushes.pushed(tx, source_id, parcel.key)):
@@ -206,10 +238,20 @@ def push(store: Store, source_name: str, harvest: Harvest, site: Pages, parcel: 
                 raise KeyTaken(parcel.key)
             return before.answer
         kept = _keep(tx, source_id, source_name, harvest, site, parcel.at)
-        answer = parcel.answer(kept)
+        answer = parcel.answer(replace(kept, notes=(*kept.notes, *_spelling_notes(harvest, site))))
         if parcel.key:
             pushes.keep(tx, source_id, parcel.key, parcel.body_hash, parcel.at, answer)
         return answer
+
+
+def _spelling_notes(harvest: Harvest, site: Pages) -> list[str]:
+    """Counts are kept by page, and each request replaces the last: it has to hold all spellings of a page."""
+    keys, _ = _canonical_keys([count.url for count in harvest.views], site)
+    variants = [url for url, key in keys.items() if key and site.is_variant(url, key)]
+    if not variants:
+        return []
+    shown = f"{variants[0][:200]}, which counts as {keys[variants[0]][:200]}"
+    return [f"other spellings of pages: {len(variants)}, such as {shown}. Send all spellings of a page in one request"]
 
 
 def forget_pushes(store: Store, now: datetime) -> int:
@@ -236,6 +278,12 @@ def fold_hours(store: Store, zone: ZoneInfo, before: datetime) -> int:
                 return saved
             if end_of_first < at:  # else the day is one bucket already, or one hour long
                 saved += readership.fold_hours(tx, start, at)
+
+
+def failures(store: Store) -> set[str]:
+    """What is wrong with the sources that could not be read the last time."""
+    with store.read() as tx:
+        return articles.failures(tx)
 
 
 def unmatched(store: Store, period: Period) -> list[Unmatched]:

@@ -166,6 +166,14 @@ class Collecting(Section):
     keep_hours: Duration = timedelta(days=90)
     look_again: bool = True
 
+    @field_validator("keep_hours")
+    @classmethod
+    def _six_weeks(cls, value: timedelta) -> timedelta:
+        # Sources are first read five weeks back, and a week is held against the four before: those need their hours.
+        if value < timedelta(weeks=6):
+            raise ValueError("write six weeks (42d) at least: five are read and compared by the hour")
+        return value
+
 
 class Delivering(Section):
     """How patient the sender is."""

@@ -36,11 +36,12 @@ class WordPressSource(SourceSection):
 
 
 class FilesSource(SourceSection):
-    """CSV, JSON or NDJSON of articles and of views, plain or gzipped; a path or an https address each."""
+    """CSV, JSON or NDJSON of articles, views, lifetime counters, plain or gzipped; a path or an https address each."""
 
     kind: Literal["files"]
     articles: str = ""
     views: str = ""
+    totals: str = ""
 
 
 class BeaconSource(SourceSection):
@@ -51,7 +52,7 @@ class BeaconSource(SourceSection):
 
 
 class PushSource(SourceSection):
-    """Articles and views that the publisher's own system sends to /api/v1/articles and /api/v1/views."""
+    """Articles and views that the publisher's own system sends to /api/v1/articles, /views and /totals."""
 
     kind: Literal["push"]
     token: SecretStr = Field(min_length=16)
@@ -66,11 +67,12 @@ class SqlSource(SourceSection):
     prefix: str = Field("wp_", pattern=r"^[A-Za-z0-9_]{0,64}$")  # of a preset's tables
     articles: str = ""  # a query; its columns as in a file of articles
     views: str = ""  # a query with :since and :until; columns url, at, views
+    totals: str = ""  # a query of lifetime counters; columns url, total
 
     @model_validator(mode="after")
     def _asks_something(self) -> SqlSource:
-        if not (self.preset or self.articles or self.views):
-            raise ValueError("give a preset, or a query for articles or for views")
+        if not (self.preset or self.articles or self.views or self.totals):
+            raise ValueError("give a preset, or a query for articles, for views or for totals")
         return self
 
 

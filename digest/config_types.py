@@ -14,13 +14,17 @@ from digest.domain.addresses import Address
 from digest.errors import InvalidAddress
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
+_LONGEST = timedelta(weeks=5200)  # a hundred years; no calendar goes on much longer than some
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def _duration(value: object) -> object:
     if isinstance(value, str):
         if match := _DURATION.fullmatch(value.strip()):
-            return timedelta(**{_UNITS[match[2]]: float(match[1])})
+            length = float(match[1]) * timedelta(**{_UNITS[match[2]]: 1}).total_seconds()
+            if length > _LONGEST.total_seconds():
+                raise ValueError("write a hundred years (5200w) at most")
+            return timedelta(seconds=length)
         raise ValueError("write a number and a unit: 30s, 15m, 12h, 3d or 2w")
     return value
 

@@ -6,18 +6,19 @@ of them. With that record a stranger can do the ranking again by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from enum import Enum
 from functools import partial
 from typing import Any
 
 from digest.domain.articles import Article
-from digest.domain.editions import Basis, Edition
-from digest.domain.newsletters import Fallback, Newsletter, TooFew
+from digest.domain.editions import Basis, Edition, Pick
+from digest.domain.newsletters import Fallback, Newsletter, Published, TooFew
 from digest.domain.periods import Period
 from digest.domain.plausibility import Counted, odd_about
-from digest.domain.ranking import Ranked, is_settled, rank
+from digest.domain.ranking import Candidate, Ranked, best_of_unseen, is_settled, rank, without_rank
 from digest.errors import TooFewArticles
 from digest.store import Transaction, articles, candidates, editions, readership
 from digest.store.candidates import PeriodViews, Record
@@ -45,43 +46,80 @@ def choose(tx: Transaction, newsletter: Newsletter, period: Period) -> Choice:
     """Rank the articles of a period by its views; by the newsletter's policy where those cannot be right."""
     selection = newsletter.selection
     found = candidates.of_period(tx, period, selection.views_from, newsletter.source_order)
-    sent = editions.last_sent(tx, newsletter.name)
-    judge = partial(rank, period=period, selection=selection, sent=sent)
-    ranked, seen = _ranked(tx, newsletter, period, found, judge)
+    down = _Down(tx, newsletter, period, found.views, partial(candidates.of_pages, tx, found))
+    known = candidates.of_pages(tx, found, candidates.pinned(tx))
+    ranked = down.judge(known)
     most = max((each.candidate.views for each in ranked), default=0)
     odd = odd_about(_counted(tx, newsletter, period, found, most), period, newsletter.plausibility)
     by_newest = bool(odd) and newsletter.plausibility.fallback is Fallback.NEWEST
-    if by_newest:
-        every = [*candidates.pinned(tx), *(page for page, _ in found.views)]
-        ranked, seen = judge(candidates.of_pages(tx, found, list(dict.fromkeys(every))), by_newest=True), len(every)
-    record = Record(_rules(newsletter), _window(found, period), ranked, found.views[seen:])
+    if by_newest or (selection.published is Published.ANY and not selection.min_views):
+        more = candidates.of_pages(tx, found, candidates.newest(tx, FIRST_LOOK))  # nobody read them, and they may come
+        ranked = down.judge([*known, *more], to_the_end=True, by_newest=by_newest)
+    record = Record(_rules(newsletter), _window(found, period), ranked, down.rest)
     basis = Basis.NEWEST if by_newest else Basis.VIEWS
-    return Choice(record, basis, tuple(odd), tuple(_notes(found, period)))
+    return Choice(record, basis, tuple(odd), (*_notes(found, period), *_empty_blocks(newsletter, ranked)))
 
 
-def _ranked(
-    tx: Transaction, newsletter: Newsletter, period: Period, found: PeriodViews, judge: Callable[..., list[Ranked]]
-) -> tuple[list[Ranked], int]:
-    """(candidates judged, how many of the most read pages were looked at).
+def _empty_blocks(newsletter: Newsletter, ranked: Sequence[Ranked]) -> list[str]:
+    filled = {each.block for each in ranked if each.kept}
+    sections = sorted({each.candidate.section for each in ranked if each.candidate.section})[:12]
+    return [
+        f"block {block.title!r} is empty: no article of section {block.section!r}; there are: {', '.join(sections)}"
+        for block in newsletter.selection.blocks
+        if block.section and block.title not in filled
+    ]
 
-    A week has tens of thousands of pages, and ten of them are picked: from the most read down only so many are looked
-    at until no other can come in.
+
+class _Down:
+    """Looks at pages from the most read down, until no other can come into the edition.
+
+    A week has tens of thousands of pages, and ten of them are picked. `fetch` makes candidates of pages.
     """
-    pinned = candidates.pinned(tx)
-    known = candidates.of_pages(tx, found, pinned)
-    seen, step = 0, FIRST_LOOK
-    while True:
-        until = _past_ties(found.views, seen + step)
-        among = set(pinned)
-        known += candidates.of_pages(tx, found, [page for page, _ in found.views[seen:until] if page not in among])
-        seen, step = until, 4 * step
-        ranked = judge(known)
-        if seen >= len(found.views) or is_settled(ranked, period, newsletter.selection, found.views[seen][1]):
-            return ranked, seen
+
+    def __init__(
+        self,
+        tx: Transaction,
+        newsletter: Newsletter,
+        period: Period,
+        counts: Sequence[tuple[int, int]],
+        fetch: Callable[[Sequence[int]], list[Candidate]],
+    ) -> None:
+        self._selection = newsletter.selection
+        self._period = period
+        self._sent = editions.last_sent(tx, newsletter.name, period)
+        self._counts = counts
+        self._fetch = fetch
+        self._seen: dict[int, Candidate] = {}
+        self._until = 0
+
+    @property
+    def rest(self) -> list[tuple[int, int]]:
+        """The pages that were not looked at."""
+        return [(page, views) for page, views in self._counts[self._until :] if page not in self._seen]
+
+    def judge(self, known: Sequence[Candidate], *, to_the_end: bool = False, by_newest: bool = False) -> list[Ranked]:
+        """Rank what is known and as many pages as it takes."""
+        self._add(known)
+        step = len(self._counts) if to_the_end else FIRST_LOOK
+        while True:
+            before, self._until = self._until, _past_ties(self._counts, self._until + step)
+            pages = [page for page, _ in self._counts[before : self._until] if page not in self._seen]
+            self._add(self._fetch(pages))
+            step *= 4
+            ranked = rank(self._seen.values(), self._period, self._selection, by_newest=by_newest)
+            if self._until >= len(self._counts):
+                return ranked
+            unseen = self._counts[self._until][1]
+            if is_settled(ranked, self._period, self._selection, unseen):
+                best = best_of_unseen(self._period, self._selection, unseen)
+                return without_rank(ranked, best, self._selection.holds)
+
+    def _add(self, candidates: Iterable[Candidate]) -> None:
+        self._seen |= {each.id: each._replace(sent_at=self._sent.get(each.id)) for each in candidates}
 
 
 def _past_ties(counts: Sequence[tuple[int, int]], place: int) -> int:
-    """Behind the last page that was read as often as the one at `place`: what follows was read less."""
+    """Behind the last page that was read as often as the one before `place`: what follows was read less."""
     while 0 < place < len(counts) and counts[place][1] == counts[place - 1][1]:
         place += 1
     return min(place, len(counts))
@@ -89,9 +127,31 @@ def _past_ties(counts: Sequence[tuple[int, int]], place: int) -> int:
 
 def _counted(tx: Transaction, newsletter: Newsletter, period: Period, found: PeriodViews, most: int) -> Counted:
     readership.keep_totals(tx, period, {source_id: each.views for source_id, each in found.sources.items()})
-    earlier = readership.totals_of(tx, newsletter.periods_before(period, PERIODS_BEFORE))
-    totals = [sum(n for source_id, n in each.items() if source_id in found.counting) for each in earlier.values()]
-    return Counted(found.total, most, found.oldest, found.newest, [total for total in totals if total])
+    earlier = readership.totals_of(tx, newsletter.periods_before(period, PERIODS_BEFORE)).values()
+    totals = [sum(n for source_id, n in each.items() if source_id in found.counting) for each in earlier]
+    beside = [each.views for source_id, each in found.sources.items() if source_id not in found.counting]
+    return Counted(
+        total=found.total,
+        of_most_read=most,
+        oldest=found.oldest,
+        newest=found.newest,
+        before=[total for total in totals if total],
+        silent=_silent(newsletter, found, {source_id for each in earlier for source_id, n in each.items() if n}),
+        beside=max(beside, default=0),
+    )
+
+
+def _silent(newsletter: Newsletter, found: PeriodViews, counted_before: set[int]) -> str:
+    """A source that should count, did so before, and has nothing now."""
+    now = {source_id for source_id, each in found.sources.items() if each.views}
+    by_name = {name: source_id for source_id, name in found.names.items()}
+    for name in newsletter.selection.views_from or newsletter.source_order:
+        source_id = by_name.get(name, 0)
+        if source_id in counted_before and source_id not in now:
+            return name
+        if source_id in found.counting and not newsletter.selection.views_from:
+            return ""  # those behind it do not count
+    return ""
 
 
 def _window(found: PeriodViews, period: Period) -> dict[str, Any]:
@@ -115,6 +175,8 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, Enum):
+        return value.value
     return value if isinstance(value, int | float | str) else f"{value.total_seconds():.0f}s"
 
 
@@ -145,6 +207,12 @@ def keep(tx: Transaction, newsletter: Newsletter, edition: Edition, choice: Choi
     must_be_enough(newsletter, choice.kept)
 
 
+def differs(tx: Transaction, edition: Edition, choice: Choice) -> bool:
+    """Whether the choice is another list than the edition's."""
+    present = [pick.article.id for pick in editions.picked(tx, edition.id)]
+    return present != [each.candidate.id for each in choice.kept]
+
+
 def must_be_enough(newsletter: Newsletter, kept: Sequence[Ranked]) -> None:
     """Raises TooFewArticles. What is sponsored does not make an edition."""
     selection = newsletter.selection
@@ -152,6 +220,11 @@ def must_be_enough(newsletter: Newsletter, kept: Sequence[Ranked]) -> None:
     enough = selection.min_articles if selection.too_few is TooFew.SKIP else 1
     if number < enough:
         raise TooFewArticles(number, enough)
+
+
+def whole(tx: Transaction, record: Record) -> Record:
+    """The record with the rest of the pages as candidates too."""
+    return candidates.with_rest(tx, record)
 
 
 # --- right before freezing ----------------------------------------------------------------------------------
@@ -165,40 +238,56 @@ def correct(
     A page that is gone drops out, and the next one moves up; by the counts of the draft, so that nothing else moves.
     A changed title is taken over. Returns what was done, which the edition's notes say too. Raises TooFewArticles.
     """
+    said: list[str] = []
     picked = editions.picked(tx, edition.id)
-    missing = {pick.article.id: gone[pick.article.url] for pick in picked if pick.article.url in gone}
-    said = [f"{pick.article.title!r} is gone ({missing[pick.article.id]}), so it dropped out" for pick in picked
-            if pick.article.id in missing]  # fmt: skip
-    if missing:
-        articles.mark_gone(tx, list(missing), now)
+    if len(picked) > 1 and all(pick.article.url in gone for pick in picked):
+        gone = {}
+        said.append("every one of its pages was reported gone: taken for a trouble of the site, and none dropped out")
+    while missing := _missing(tx, picked, gone):  # what moves up may be gone too
+        titles = {pick.article.id: pick.article.title for pick in picked}
+        said += [f"{titles[id_]!r} {why}, so it dropped out" for id_, why in missing.items()]
+        editions.update(tx, edition.id, notes=[*edition.notes, *said])
+        articles.mark_gone(tx, [pick.article.id for pick in picked if pick.article.url in gone], now)
         _move_up(tx, newsletter, edition)
-    for pick, present in _retitled(tx, edition.id, missing):
-        said.append(f"{pick!r} is now called {present.title!r}")
-        editions.retitle(tx, edition.id, present)
+        picked = editions.picked(tx, edition.id)
+    for title, article in _retitled(tx, picked):
+        said.append(f"{title!r} is now called {article.title!r}")
+        editions.retitle(tx, edition.id, article)
     if said:
         editions.update(tx, edition.id, notes=[*edition.notes, *said])
     return said
 
 
+def _missing(tx: Transaction, picked: Sequence[Pick], gone: Mapping[str, str]) -> dict[int, str]:
+    """Which picks may not go out, and why."""
+    present = articles.by_ids(tx, [pick.article.id for pick in picked])
+    missing = {pick.article.id: f"is gone ({gone[pick.article.url]})" for pick in picked if pick.article.url in gone}
+    return missing | {id_: "was banned by the desk" for id_, article in present.items() if article.banned_at}
+
+
 def _move_up(tx: Transaction, newsletter: Newsletter, edition: Edition) -> None:
-    """Fill the edition again from its own record, without what is gone."""
+    """Fill the edition again by the counts of its record, without what is gone. Raises TooFewArticles."""
     record = candidates.load(tx, edition.id)
-    again = rank(
-        [each.candidate for each in record.candidates],
-        edition.period,
-        newsletter.selection,
-        editions.last_sent(tx, newsletter.name),
-        by_newest=edition.basis is Basis.NEWEST,
-    )
-    candidates.save(tx, edition.id, replace(record, candidates=again))
+    counts = {each.candidate.id: each.candidate for each in record.candidates}
+    views = {id_: each.views for id_, each in counts.items()} | dict(record.rest)
+
+    def fetch(pages: Sequence[int]) -> list[Candidate]:
+        beside = {id_: counts[id_].beside for id_ in pages if id_ in counts}
+        return [
+            each._replace(views=views[each.id], beside=beside.get(each.id, {})) for each in candidates.by_ids(tx, pages)
+        ]
+
+    by_newest = edition.basis is Basis.NEWEST
+    down = _Down(tx, newsletter, edition.period, record.rest, fetch)
+    again = down.judge(fetch(list(counts)), to_the_end=by_newest, by_newest=by_newest)
+    candidates.save(tx, edition.id, replace(record, candidates=again, rest=down.rest))
     kept = [each for each in again if each.kept]
     editions.save_picks(tx, edition.id, kept)
     must_be_enough(newsletter, kept)
 
 
-def _retitled(tx: Transaction, edition_id: int, missing: Collection[int]) -> list[tuple[str, Article]]:
+def _retitled(tx: Transaction, picked: Sequence[Pick]) -> list[tuple[str, Article]]:
     """(the title it was picked with, the article as it is now) of picks whose title changed."""
-    picked = [pick for pick in editions.picked(tx, edition_id) if pick.article.id not in missing]
     present = articles.by_ids(tx, [pick.article.id for pick in picked])
-    changed = [(pick.article.title, present[pick.article.id]) for pick in picked]
-    return [(title, article) for title, article in changed if title != article.title]
+    pairs = [(pick.article.title, present[pick.article.id]) for pick in picked]
+    return [(title, article) for title, article in pairs if title != article.title]

@@ -7,6 +7,7 @@ transaction: an edition is being sent to all its readers or to none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from digest import picking
@@ -21,6 +22,9 @@ from digest.store import Store, Transaction, deliveries, editions, workers
 Press = Callable[[Newsletter, Edition, Sequence[Pick]], Rendering]  # lays an edition out, before any reader
 TellDesk = Callable[[int, str, str], None]  # edition id, subject, text
 LookAgain = Callable[[Sequence[str]], Mapping[str, str]]  # of these pages, those that are gone, and how we know
+
+_NOT_PLAUSIBLE = "its counts are not plausible"
+_LOOKS = 4  # at pages that moved up, at the most: each may take seconds
 
 
 # --- drafting ------------------------------------------------------------------------------------
@@ -42,15 +46,17 @@ def draft(
         edition = editions.required(tx, edition.id, lock=True)
         if edition.state is EditionState.SKIPPED:
             editions.move(tx, edition.id, EditionState.DRAFTED)
+        elif edition.state is EditionState.SENT and not edition.audience:  # there was no reader: nobody has it
+            editions.unfreeze(tx, edition.id)
         elif edition.state not in UNFROZEN:
             return edition
         choice = picking.choose(tx, newsletter, period)
+        if edition.state is EditionState.APPROVED and picking.differs(tx, edition, choice):
+            editions.move(tx, edition.id, EditionState.DRAFTED)  # the desk approved another list
         try:
             picking.keep(tx, newsletter, edition, choice)
             if choice.odd and newsletter.plausibility.fallback is Fallback.SKIP:
-                editions.move(
-                    tx, edition.id, EditionState.SKIPPED, reason=f"its counts are not plausible: {choice.odd[0]}"
-                )
+                editions.move(tx, edition.id, EditionState.SKIPPED, reason=f"{_NOT_PLAUSIBLE}: {choice.odd[0]}")
             else:
                 _lay_out(tx, press, newsletter, editions.required(tx, edition.id))
         except TooFewArticles as error:
@@ -88,22 +94,45 @@ def release(
     Safe to call twice, or by two at once: one edition is queued once. A paused edition goes on. `look_again` is asked
     right before freezing which of the picked pages are gone; with too few left the edition is skipped.
     """
-    gone: Mapping[str, str] = {}
-    if look_again is not None:
-        with store.read() as tx:
-            edition = editions.required(tx, edition_id)
-            urls = [pick.article.url for pick in editions.picked(tx, edition_id)]
-        gone = look_again(urls) if edition.state in UNFROZEN else {}
+    looked, looks_left = _Looked(look_again), _LOOKS
     while True:
         try:
             with store.begin(snapshot=True) as tx:
-                return _release(tx, press, newsletter, edition_id, gone, now)
+                return _release(tx, press, newsletter, edition_id, looked if looks_left else _Looked(None), now)
         except StoreConflict:
             continue  # another draft or release of it came first: look again
+        except _NotLookedAt as error:
+            looked.look(error.args[0])  # the network, outside of any transaction
+            looks_left -= 1
+
+
+class _NotLookedAt(Exception):
+    """Its pages were not asked about yet: picks, or those that moved up."""
+
+
+class _Looked:
+    """What is known of the picked pages right before freezing."""
+
+    def __init__(self, look_again: LookAgain | None) -> None:
+        self._look_again = look_again
+        self._asked: set[str] = set()
+        self.gone: dict[str, str] = {}
+
+    def look(self, urls: Sequence[str]) -> None:
+        """Ask about pages."""
+        assert self._look_again is not None
+        self._asked.update(urls)
+        self.gone.update(self._look_again(urls))
+
+    def must_know(self, picks: Sequence[Pick]) -> None:
+        """Raises _NotLookedAt."""
+        urls = [pick.article.url for pick in picks if pick.article.url not in self._asked]
+        if urls and self._look_again is not None:
+            raise _NotLookedAt(urls)
 
 
 def _release(
-    tx: Transaction, press: Press, newsletter: Newsletter, edition_id: int, gone: Mapping[str, str], now: datetime
+    tx: Transaction, press: Press, newsletter: Newsletter, edition_id: int, looked: _Looked, now: datetime
 ) -> Edition:
     edition = editions.required(tx, edition_id, lock=True)
     if edition.state is EditionState.PAUSED:
@@ -111,7 +140,7 @@ def _release(
         deliveries.due_now(tx, edition_id, now)
     elif edition.state not in (EditionState.SENDING, EditionState.SENT):
         try:
-            _freeze_and_queue(tx, press, newsletter, edition, gone, now)
+            _freeze_and_queue(tx, press, newsletter, edition, looked, now)
         except TooFewArticles as error:
             if not editions.move(tx, edition_id, EditionState.SKIPPED, reason=f"{error}, as pages are gone"):
                 raise
@@ -119,10 +148,12 @@ def _release(
 
 
 def _freeze_and_queue(
-    tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, gone: Mapping[str, str], now: datetime
+    tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, looked: _Looked, now: datetime
 ) -> None:
     if edition.state in (EditionState.DRAFTED, EditionState.APPROVED):
-        picking.correct(tx, newsletter, edition, gone, now)
+        looked.must_know(editions.picked(tx, edition.id))
+        picking.correct(tx, newsletter, edition, looked.gone, now)
+        looked.must_know(editions.picked(tx, edition.id))
     picks = editions.picked(tx, edition.id)
     hint = "approve it first" if edition.state is EditionState.HELD else ""
     editions.must_move(tx, edition.id, EditionState.SENDING, "sent", hint, frozen_at=now)
@@ -158,7 +189,7 @@ def publish_due(
         return _record_missed(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
     if edition is None:
         edition = draft(store, press, newsletter, period.end, now, tell_desk)
-        if edition.state is EditionState.SKIPPED:
+        if edition.state is EditionState.SKIPPED and not edition.reason.startswith(_NOT_PLAUSIBLE):  # that was told
             tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(edition))
         elif now < send_at or newsletter.approval is Approval.REQUIRED:
             tell_desk(edition.id, f"{newsletter.title}: the draft is ready", notices.draft_ready(newsletter, edition))
@@ -241,7 +272,8 @@ def deliveries_of(store: Store, edition_id: int, state: str = "") -> Iterator[Se
 def candidates(store: Store, newsletter: Newsletter, period: Period) -> picking.Choice:
     """How the articles of a period rank now, best first; no edition is made."""
     with store.begin() as tx:
-        return picking.choose(tx, newsletter, period)
+        choice = picking.choose(tx, newsletter, period)
+        return replace(choice, record=picking.whole(tx, choice.record))
 
 
 def archive(store: Store, newsletter: str | None = None) -> list[Edition]:

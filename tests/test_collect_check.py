@@ -125,6 +125,15 @@ def test_a_source_that_is_not_asked_says_whom_it_waits_for(operator: Operator) -
     assert (seen["reachable"], seen["waits_for"], seen["empty"]) == (True, "readers' browsers", True)
 
 
+def test_a_check_makes_no_record_of_sources_that_are_not_asked(operator: Operator) -> None:
+    add(operator, "beacon", "beacon")
+    add(operator, "cms", "push", token="a token of sixteen and more")
+    said = lines(operator.run("collect", "--check"))
+    assert said[1] == "cms: waits for your own system; nothing was counted yet"
+    with sqlite3.connect(operator.folder / "digest.db") as database:
+        assert database.execute("select count(*) from sources").fetchone() == (0,)
+
+
 def test_many_notes_do_not_bury_the_line(operator: Operator, web: Web) -> None:
     add(operator, "news", "feed", url=web.says("/feed", FEED | {"items": [FEED["items"][0], *[{}] * 500]}))
     said = lines(operator.run("collect", "--check"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,8 +15,10 @@ from digest import collecting
 from digest.config_sources import FeedSource
 from digest.domain.articles import FoundArticle, Harvest, LifetimeTotal, Pages, ViewCount
 from digest.domain.periods import Period, Schedule
-from digest.errors import SourceError
+from digest.errors import SourceError, StoreUnavailable
 from digest.sources.feed import Feed
+from digest.store import Store, articles
+from tests.servers import free_port
 from tests.service import every_candidate
 from tests.sources.web import Answer, serving
 
@@ -138,6 +140,71 @@ def test_a_counter_that_was_reset_counts_from_zero(store):
     readings = [Harvest((article("a"),), totals=(LifetimeTotal("/a", n),)) for n in (1000, 20, 50)]
     collect(store, *readings, at=END - 10 * HOUR)
     assert views(store) == {"A": 50}
+    collect(store, Harvest(totals=(LifetimeTotal("/a", 40),)), at=END - 6 * HOUR)
+    assert views(store) == {"A": 90}
+
+
+def test_a_counter_of_an_article_published_since_the_last_reading_began_at_zero(store):
+    start = END - 10 * HOUR
+    old, fresh = article("old"), article("new", start + HOUR / 4)
+    known = LifetimeTotal("/old", 10)
+    first = Harvest((old,), totals=(known,))
+    second = Harvest((fresh,), totals=(known, LifetimeTotal("/new", 500), LifetimeTotal("/unknown", 70)))
+    third = Harvest((article("late"),), totals=(LifetimeTotal("/new", 600), LifetimeTotal("/late", 9000)))
+    results, _ = collect(store, first, second, third, at=start)
+    assert [each.views for each in results] == [0, 500, 100]
+    assert views(store) == {"OLD": 0, "NEW": 600, "LATE": 0}
+
+
+def test_a_reading_that_is_stored_after_a_later_one_takes_nothing_back(store):
+    collected = [
+        asyncio.run(
+            collecting.collect(
+                store,
+                Given([Harvest((article("a"),), totals=(LifetimeTotal("/a", total),))]),
+                PAGES,
+                [],
+                END - 10 * HOUR + timedelta(minutes=minutes),
+            )
+        ).views
+        for minutes, total in ((0, 10), (60, 100), (59, 99), (120, 101))
+    ]
+    assert collected == [0, 90, 0, 1]
+
+
+def test_each_spelling_of_a_page_is_a_counter_and_all_count_for_the_page(store):
+    """A list of the most read names one of them at one time and both at another."""
+    both = (LifetimeTotal("/a", 1000), LifetimeTotal("/a/amp", 50))
+    grown = (LifetimeTotal("/a", 1010), LifetimeTotal("/a/amp", 55))
+    readings = [Harvest((article("a"),), totals=each) for each in (both, grown[:1], grown, both[:0], grown)]
+    results, _ = collect(store, *readings, at=END - 10 * HOUR)
+    assert [each.views for each in results] == [0, 10, 5, 0, 0]
+    assert views(store) == {"A": 15}
+
+
+def test_what_the_database_will_not_take_is_the_failure_of_its_source_alone(store):
+    absurd = Harvest((article("a"),), (ViewCount("/a", END - HOUR, HOUR, 2**70),))
+    results, source = collect(store, absurd, Harvest((article("b"),)))
+    assert "cannot be stored" in results[0].error and "2" * 70 not in results[0].error
+    assert (results[1].error, results[1].new) == ("", 1)
+    assert source.readings[1].since is None
+    assert views(store) == {"B": 0}
+
+
+@pytest.mark.parametrize("shares", [-1, 2**31, 2**40, 10**30])
+def test_shares_that_cannot_be_are_left_out_and_the_article_kept(store, shares):
+    odd = replace(article("a"), shares=shares)
+    results, _ = collect(store, Harvest((odd, replace(article("b"), shares=7))))
+    assert (results[0].found, results[0].error) == (2, "")
+    assert "shares left out: 1" in results[0].notes[0]
+    with store.read() as tx:
+        assert [articles.by_page(tx, f"news.example.com/{slug}").shares for slug in "ab"] == [None, 7]
+
+
+def test_a_database_that_is_away_is_no_fault_of_a_source():
+    nobody = Store(f"postgresql+psycopg://digest@127.0.0.1:{free_port()}/digest")
+    with pytest.raises(StoreUnavailable):
+        collect(nobody, Harvest())
 
 
 def test_a_reading_just_after_the_cut_off_credits_the_closed_week(store):

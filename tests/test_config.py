@@ -107,10 +107,20 @@ def test_no_secret_is_ever_printed(write):
         ('catch_up = "soon"', "12h"),
         ('approval = "maybe"', "approval"),
         ('timezone = "Mars/Olympus"', "Europe/Warsaw"),
+        ('catch_up = "999999999999999w"', "5200w"),
+        (f'catch_up = "{"9" * 400}d"', "5200w"),
+        ('[collecting]\nkeep_hours = "41d"', "six weeks (42d)"),
+        ('[collecting]\nkeep_hours = "0s"', "six weeks (42d)"),
     ],
 )
 def test_a_value_that_cannot_be_meant_says_what_could(write, line, said):
     assert said in problems(write(GOOD + line + "\n"))
+
+
+def test_hours_may_be_kept_for_six_weeks_and_for_a_century(write):
+    for length, days in (("42d", 42), ("6w", 42), ("5200w", 36400)):
+        config = read_config(write(GOOD + f'[collecting]\nkeep_hours = "{length}"\n'), {})
+        assert config.collecting.keep_hours.days == days
 
 
 def test_what_is_not_toml_or_not_there_is_said_plainly(write, tmp_path):

@@ -158,7 +158,7 @@ def test_the_record_is_enough_to_do_the_ranking_again(store, told):
     selection = Selection(count=2, min_articles=1, max_per_section=2)
     edition = draft(store, told, replace(WEEKLY, selection=selection))
     kept = record(store, edition)
-    again = rank([each.candidate for each in kept.candidates], edition.period, selection, {})
+    again = rank([each.candidate for each in kept.candidates], edition.period, selection)
     assert list(kept.candidates) == again
     assert kept.rules["max_per_section"] == 2
     assert (kept.window["views"], kept.window["sources"]) == (199, ["site"])
@@ -206,7 +206,7 @@ def test_a_page_that_is_gone_drops_out_and_the_next_one_moves_up(store, told):
     edition = draft(store, told)
     count(store, {"d": 5000, "c": 6000})  # came in since: the desk saw another list, and that one holds
     sent, asked = release(store, edition, gone=["b"])
-    assert asked == ["https://a", "https://b", "https://c"]
+    assert asked == ["https://a", "https://b", "https://c", "https://d"]  # d moved up, and is looked at too
     assert sent.state is EditionState.SENDING
     assert titles(store, sent) == ["A", "C", "D"]
     assert sent.notes == ("'B' is gone (404), so it dropped out",)

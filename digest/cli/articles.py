@@ -13,7 +13,9 @@ from digest.cli.explaining import candidate_json, explain, show_notes
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import local, print_json, say, table
 from digest.domain.articles import Article
+from digest.domain.periods import Period
 from digest.errors import DigestError
+from digest.picking import Choice
 
 app = typer.Typer(help="Articles: list, show, pin, ban, import.", no_args_is_help=True)
 _Json = typer.Option(False, "--json", help="Print JSON.")
@@ -34,14 +36,16 @@ def list_(
         choice = publishing.candidates(opening.store, chosen, span)
         ranked = choice.record.candidates
         if as_json:
-            print_json([candidate_json(each) for each in ranked])
+            print_json(_choice_json(choice, span) if explained else [candidate_json(each) for each in ranked])
             return
         say(f"{chosen.title}: {local(span.start, chosen.zone)} up to {local(span.end, chosen.zone)}")
         show_notes([*(f"not plausible: {each}" for each in choice.odd), *choice.notes])
         if explained:
-            explain(choice.record.rules, choice.record.window, ranked, chosen.zone)
+            explain(choice.record, choice.basis, chosen.zone)
         else:
-            rows = [(each.candidate.id, each.candidate.views, each.candidate.title, each.reason) for each in ranked]
+            rows = [
+                (str(each.candidate.id), each.candidate.views, each.candidate.title, each.reason) for each in ranked
+            ]
             table(("id", "views", "title", "why"), rows, right=("id", "views"))
 
 
@@ -103,6 +107,19 @@ def unmark(article: str = typer.Argument(help="Its id or its address.")) -> None
 
 def _find(opening: App, name: str) -> Article:
     return desk.find_article(opening.store, name, opening.config.pages)
+
+
+def _choice_json(choice: Choice, period: Period) -> dict[str, object]:
+    record = choice.record
+    return {
+        "period": {"start": period.start, "end": period.end},
+        "basis": choice.basis,
+        "odd": choice.odd,
+        "notes": choice.notes,
+        "window": record.window,
+        "rules": record.rules,
+        "candidates": [candidate_json(each) for each in record.candidates],
+    }
 
 
 def _article_json(article: Article) -> dict[str, object]:

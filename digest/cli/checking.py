@@ -113,10 +113,12 @@ async def _look(app: App, source: Source, sender: str, now: datetime) -> Seen:
 
 async def _waiting(app: App, source: Source, sender: str, now: datetime) -> Seen:
     """A source that is not asked: what it was sent so far tells whether it works."""
-    with app.store.begin() as tx:
-        record = articles.source(tx, source.name)
-        _, counted = readership.edges(tx, Period(now - _LOOKED_BACK, now + timedelta(days=1)), [record.id])
-    harvest = await collecting.read(source, Reading(now, record.collected_at, remembered=record.remembered))
+    reading, counted = Reading(now), None
+    with app.store.read() as tx:
+        if record := articles.known_source(tx, source.name):
+            reading = Reading(now, record.collected_at, remembered=record.remembered)
+            _, counted = readership.edges(tx, Period(now - _LOOKED_BACK, now + timedelta(days=1)), [record.id])
+    harvest = await collecting.read(source, reading)
     return Seen(source.name, counted=counted, notes=harvest.notes, sender=sender)
 
 

@@ -16,8 +16,9 @@ from digest.cli.edition_views import edition_json, print_edition, write_preview
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import fail, local, print_json, print_json_list, say, table
 from digest.domain.deliveries import DeliveryState, Verdict, judge
-from digest.domain.editions import Edition
-from digest.errors import UsageError
+from digest.domain.editions import Edition, EditionState
+from digest.domain.newsletters import Approval
+from digest.errors import UsageError, WrongState
 from digest.mail.addresses import parse
 from digest.mail.checks import check_message
 
@@ -39,6 +40,8 @@ def draft(
         chosen = newsletter_named(opening, newsletter)
         moment = moment_of("--at", at, chosen.zone) if at else clock()
         edition = opening.draft(chosen, moment, clock())
+        if edition.frozen_at and not as_json:
+            say(f"Edition {edition.id} is {edition.state} and stays as it is; nothing was ranked anew.", "yellow")
         _show(opening, edition, as_json)
 
 
@@ -149,7 +152,10 @@ def send(
     """Freeze the edition if need be, queue it and deliver until all is settled. Run again after a crash it goes on."""
     with opened() as opening:
         found = publishing.find(opening.store, edition, newsletter)
-        newsletter_named(opening, found.newsletter)  # one that config.toml does not have any more is refused
+        chosen = newsletter_named(opening, found.newsletter)
+        if chosen.approval is Approval.REQUIRED and found.state is EditionState.DRAFTED:
+            hint = f"it waits for approval: digest edition approve {found.id}"
+            raise WrongState("edition", found.id, found.state, "sent", hint)
         opening.release(found, clock())
         settled = sending.deliver(opening, found.id, quiet=as_json, processes=processes)
         if as_json:
@@ -191,6 +197,7 @@ def pause(edition: str = _Edition) -> None:
 def resume(edition: str = _Edition) -> None:
     """Go on with a paused edition where it stopped."""
     _decide(edition, lambda opening, found: desk.resume(opening.store, found.id, clock()))
+    say("It goes on when a sender runs: digest serve, or digest edition send.")
 
 
 @app.command()
@@ -215,6 +222,9 @@ def resend(
         found = publishing.find(opening.store, edition)
         reader = parse(to).key if to else ""
         again = desk.resend(opening.store, found.id, states or desk.RESENDABLE["any"], reader, clock())
+        if not again:
+            say(f"Nothing to send again: {f'{to} has no settled copy of it' if to else 'there are none of these'}.")
+            return
         say(f"{again} queued again; they go out when a sender runs: digest serve, or digest edition send {found.id}.")
 
 

@@ -64,7 +64,7 @@ def print_edition(app: App, edition: Edition, *, explained: bool = False) -> Non
     with app.store.read() as tx:
         record = candidates.load(tx, edition.id, whole=explained)
     if explained:
-        explain(record.rules, record.window, record.candidates, newsletter.zone)
+        explain(record, edition.basis, newsletter.zone)
     else:
         show_ranked(record.candidates)
     if edition.frozen_at:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest.cli.printing import say, table
-from digest.domain.newsletters import Selection
+from digest.cli.printing import local, say, table
+from digest.domain.editions import Basis
 from digest.domain.ranking import Ranked
+from digest.store.candidates import Record
 
 _SCREENFUL = 30
-_DEFAULTS = Selection()
 
 
 def candidate_json(ranked: Ranked) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def candidate_json(ranked: Ranked) -> dict[str, Any]:
         "published_at": candidate.published_at,
         "section": candidate.section,
         "author": candidate.author,
+        "tags": candidate.tags,
         "shares": candidate.shares,
         "views": candidate.views,
         "views_beside": dict(candidate.beside),
@@ -32,18 +34,25 @@ def candidate_json(ranked: Ranked) -> dict[str, Any]:
         "kept": ranked.kept,
         "reason": ranked.reason,
         "block": ranked.block,
+        "pinned_at": candidate.pinned_at,
+        "pinned_position": candidate.pinned_position,
+        "banned_at": candidate.banned_at,
+        "gone_at": candidate.gone_at,
+        "sent_for": candidate.sent_at,
         "sponsored": ranked.is_sponsored,
     }
 
 
-def explain(rules: Mapping[str, Any], window: Mapping[str, Any], ranked: Sequence[Ranked], zone: ZoneInfo) -> None:
+def explain(record: Record, basis: Basis, zone: ZoneInfo) -> None:
     """The rules that were set, what was counted, and every number a candidate was judged by."""
+    rules, window, ranked = record.rules, record.window, record.candidates
     if window:
         names = ", ".join(window["sources"]) or "no source"
-        say(f"Views counted by {names}: {window['views']:,}, the newest hour up to {window['newest'] or 'never'}")
+        say(f"Views counted by {names}: {window['views']:,}, the newest hour up to {_local(window['newest'], zone)}")
         for name, number in window["beside"].items():
             say(f"Beside it, not counted: {name} says {number:,}")
-    say(f"Score: {_formula(rules)}. Ties: more views, then published later, then the higher id.")
+    formula = "the time of publication; views do not count" if basis is Basis.NEWEST else _formula(rules)
+    say(f"Score: {formula}. Ties: more views, then published later, then the higher id.")
     say(f"Rules: {_set(rules)}")
     columns = ("rank", "id", "score", "views", "published", "section", "author", "title", "why")
     rows = (_row(each, zone) for each in ranked)
@@ -64,13 +73,22 @@ def show_notes(notes: Iterable[str]) -> None:
         say(f"  {note}", "yellow")
 
 
+def _local(moment: str | None, zone: ZoneInfo) -> str:
+    return local(datetime.fromisoformat(moment) if moment else None, zone)
+
+
 def _row(ranked: Ranked, zone: ZoneInfo) -> tuple[Any, ...]:
     candidate = ranked.candidate
     published = f"{candidate.published_at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
     score = f"{ranked.score:,.4f}".rstrip("0").rstrip(".")
     in_block = f"{ranked.reason} [{ranked.block}]" if ranked.block else ranked.reason
-    words = (candidate.section, candidate.author, candidate.title, f"{'in: ' if ranked.kept else ''}{in_block}")
-    return (ranked.rank or "", candidate.id, score, candidate.views, published, *words)
+    more = [f"{candidate.shares:,} shares"] if candidate.shares else []
+    more += [f"{name} says {views:,}" for name, views in candidate.beside.items()]
+    more += [f"sent for {candidate.sent_at.astimezone(zone):%Y-%m-%d}"] if candidate.sent_at else []
+    more += [f"tags {', '.join(candidate.tags)}"] if candidate.tags else []
+    why = "; ".join([f"{'in: ' if ranked.kept else ''}{in_block}", *more])
+    words = (candidate.section, candidate.author, candidate.title, why)
+    return (ranked.rank or "", str(candidate.id), score, candidate.views, published, *words)
 
 
 def _formula(rules: Mapping[str, Any]) -> str:
@@ -86,8 +104,8 @@ def _formula(rules: Mapping[str, Any]) -> str:
 
 def _set(rules: Mapping[str, Any]) -> str:
     """The rules that are in force: the list's length, and what is not as it is by itself."""
-    always = ("count", "min_articles", "min_views", "published")
+    always = ("blocks" if rules.get("blocks") else "count", "min_articles", "min_views", "published")
     off: tuple[Any, ...] = ([], "", 0, 0.0, "0s", None)
-    quiet = ("fair_start", "fair_floor", "half_life", "too_few", *always)
+    quiet = ("count", "fair_start", "fair_floor", "half_life", "too_few", *always)
     shown = [*always, *(name for name, value in rules.items() if name not in quiet and value not in off)]
     return "; ".join(f"{name} = {rules[name]}" for name in shown if name in rules)

@@ -25,6 +25,7 @@ from digest.domain.editions import Edition, EditionState
 from digest.store import deliveries
 
 Act = Callable[[App, Edition], Edition]
+_TAKE_OVER_EVERY = 1.0  # seconds between tries to become the sender, while another one is
 _LOOK_EVERY = 0.5  # seconds between looks at the counts
 _LOOK_SHARE = 0.05  # of the time, at most: counting a million rows costs something
 
@@ -41,22 +42,34 @@ async def _deliver(app: App, edition_id: int, quiet: bool, processes: int, now: 
     def is_done() -> bool:
         return publishing.get(app.store, edition_id).state is not EditionState.SENDING
 
-    sender = app.sender(now, patient=False, share=processes)
+    stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, sender.stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     watching = asyncio.create_task(_show(app, edition_id, quiet, now))
+    is_told = quiet
     try:
-        async with members(sender, processes):
-            await sender.run(is_done)
-    except SenderBusy:
-        if not quiet:
-            say("Another process is sending from this database; watching it.")
-        while not await asyncio.to_thread(is_done) and not sender.stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(sender.stopping.wait(), _LOOK_EVERY)
+        while not stopping.is_set() and not await asyncio.to_thread(is_done):
+            try:
+                return await _send(app, processes, now, stopping, is_done)
+            except SenderBusy:
+                if not is_told:
+                    say("Another process is sending from this database; watching it, and taking over should it end.")
+                is_told = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), _TAKE_OVER_EVERY)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _send(
+    app: App, processes: int, now: Callable[[], datetime], stopping: asyncio.Event, is_done: Callable[[], bool]
+) -> None:
+    """Be the sender until all is done or we are told to stop. Raises SenderBusy."""
+    sender = app.sender(now, patient=False, share=processes)
+    sender.stopping = stopping
+    async with members(sender, processes):
+        await sender.run(is_done)
 
 
 def watch(app: App, edition_id: int, *, as_json: bool) -> Edition:

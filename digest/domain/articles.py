@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urljoin, urlsplit
 
-_TRACKING = re.compile(r"(?:utm_.*|fbclid|gclid|dclid|msclkid|mc_cid|mc_eid|_ga|_gl|igshid)", re.I)
+_TRACKING = re.compile(
+    r"(?:utm_.*|fbclid|gclid|dclid|gbraid|wbraid|gad_source|gad_campaignid|srsltid|msclkid|ttclid|twclid|li_fat_id"
+    r"|yclid|_openstat|mc_cid|mc_eid|_ga|_gl|igshid|ref_src)",
+    re.I,
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE_IN_PATH = "/:@!$&'()*+,;=~-._"
 _HOST = re.compile(r"[a-z0-9_.-]+")
@@ -98,9 +103,10 @@ def canonical_url(url: str, site: str = "", prefixes: Collection[str] = ()) -> s
     """The key by which views find their article: host and path, without what does not name the page.
 
     Scheme, host case, default port, trailing slash, fragment, campaign parameters, order of parameters and the way of
-    percent-encoding do not matter. Nor does a leading `www.`: all but no site shows another paper there, while search
-    engines, counters and feeds often name the two by turns; told apart, an article would lose half its readers. Nor do
-    endings that show the same article another way: `/amp`, `?amp=1`, `?outputType=amp`, `/page/2`, `/index.php`.
+    percent-encoding do not matter; nor do doubled slashes, and dots that stand for a folder. Nor does a leading `www.`:
+    all but no site shows another paper there, while search engines, counters and feeds often name the two by turns;
+    told apart, an article would lose half its readers. Nor do endings that show the same article another way: `/amp`,
+    `?amp=1`, `?outputType=amp`, `/page/2`, `/index.php`.
     Of `prefixes`, such as "/m", the longest that begins the path is taken off, once.
 
     `url` may be a path; `site` then gives the host. The key is ASCII, and "https://" before it gives the key again.
@@ -138,9 +144,15 @@ def _naming(query: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _segments(path: str) -> list[str]:
-    """The parts of a path between slashes, each percent-encoded in one way; the first is empty."""
+    """The parts of a path between slashes, each percent-encoded in one way; only the first is empty."""
     plain = unquote(path, errors="surrogateescape").encode("utf-8", "surrogateescape")
-    return quote(plain, safe=_SAFE_IN_PATH).split("/")
+    segments: list[str] = []
+    for each in quote(plain, safe=_SAFE_IN_PATH).split("/"):
+        if each == "..":  # RFC 3986, section 5.2.4
+            del segments[-1:]
+        elif each not in ("", "."):
+            segments.append(each)
+    return ["", *segments]
 
 
 def _without_endings(segments: list[str]) -> list[str]:
@@ -172,16 +184,31 @@ class Pages:
         """The canonical URL of a page. Raises ValueError."""
         return canonical_url(url, self.site_url, self.prefixes)
 
+    def is_variant(self, url: str, key: str) -> bool:
+        """Whether the page of this key has a plainer address than `url`, such as /a for /a/amp or /a?utm_source=x."""
+        return _plain(urljoin(self.site_url, url)) != _plain(key)
+
+
+def spelling(url: str, key: str) -> str:
+    """A name for one way to write the address of the page `key`: a lifetime counter belongs to the address it is of."""
+    return (
+        key
+        if url.partition("://")[2] == key
+        else f"{key}#{hashlib.sha256(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    )
+
+
+def _plain(url: str) -> str:
+    """An address without what every site writes in a way of its own."""
+    return unquote(url.partition("://")[2] or url).casefold().removeprefix("www.").rstrip("/")
+
 
 def counted_since(previous: int, total: int) -> int:
     """Views between two readings of a lifetime counter that showed `previous`, then `total`.
 
-    A counter that lost more than half was reset and counts from zero again. One that fell a little was
-    corrected, or read from a stale cache: nobody read anything, and counting all of `total` would be wrong.
+    A counter never goes down by itself: one that fell was reset, and all that it shows now was read since.
     """
-    if total >= previous:
-        return total - previous
-    return total if total < previous / 2 else 0
+    return total - previous if total >= previous else total
 
 
 def spread(views: int, since: datetime, until: datetime) -> list[tuple[datetime, timedelta, int]]:

@@ -34,7 +34,7 @@ UNFROZEN = frozenset({EditionState.DRAFTED, EditionState.APPROVED, EditionState.
 
 # What may follow what. The store moves an edition only from a state listed here.
 BEFORE: dict[EditionState, frozenset[EditionState]] = {
-    EditionState.DRAFTED: frozenset({EditionState.SKIPPED}),
+    EditionState.DRAFTED: frozenset({EditionState.SKIPPED, EditionState.APPROVED}),  # approved was another list
     EditionState.APPROVED: frozenset({EditionState.DRAFTED, EditionState.HELD}),
     EditionState.HELD: frozenset({EditionState.DRAFTED, EditionState.APPROVED}),
     EditionState.SENDING: frozenset(

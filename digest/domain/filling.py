@@ -63,21 +63,52 @@ class _Filling:
         self._sponsored = [each for each in stories if is_marked(each, marked)] if marked else []
         apart = {each.id for each in self._sponsored}
         self._stories = [each for each in stories if each.id not in apart] if apart else stories
+        self._pins = self._pins_by_block()
+        self._reserved = {each.id for pins in self._pins for each in pins}
+
+    def _pins_by_block(self) -> list[list[Story]]:
+        """The pins that have a place kept in each block; those for which there is no room compete like any other.
+
+        They go into the blocks for pins; without any, into the block their wished position lies in, or the first.
+        """
         pinned = [each for each in self._stories if each.pinned_at is not None]
-        self._pinned = sorted(pinned, key=lambda each: (each.pinned_at, each.id))
+        pinned.sort(key=lambda each: (each.pinned_at, each.id))
+        own = [number for number, block in enumerate(self._blocks) if block.kind is BlockKind.PINNED]
+        rooms = [block.count for block in self._blocks]
+        kept: list[list[Story]] = [[] for _ in self._blocks]
+        for story in pinned:
+            for number in own or self._where(story):
+                if rooms[number]:
+                    kept[number].append(story)
+                    rooms[number] -= 1
+                    break
+        return kept
+
+    def _where(self, story: Story) -> list[int]:
+        """The block the wished position lies in, if the story may stand there; else those that take any story."""
+        wished = self._block_at(story.pinned_position or 1)
+        block = self._blocks[wished]
+        if block.kind is not BlockKind.SECTION or block.section.casefold() == story.section.casefold():
+            return [wished]
+        return [number for number, each in enumerate(self._blocks) if each.kind is BlockKind.TOP]
+
+    def _block_at(self, position: int) -> int:
+        last = 0
+        for number, block in enumerate(self._blocks):
+            last += block.count
+            if position <= last:
+                return number
+        return len(self._blocks) - 1
 
     def result(self) -> tuple[dict[int, Place], dict[int, str]]:
         """Fill every block in turn."""
-        apart = any(block.kind is BlockKind.PINNED for block in self._blocks)
         for number, block in enumerate(self._blocks):
-            room = block.count
-            if block.kind is BlockKind.PINNED or (not apart and number == 0):
-                room -= self._take(self._pinned, block, room, pinned=True)
+            taken = self._take(self._pins[number], block, block.count, pinned=True)
             if block.kind is not BlockKind.PINNED:
-                self._take(self._pool(block), block, room)
-        for story in self._pinned:
-            if story.id not in self._is_in:
-                self._passed[story.id] = f"pinned, but the edition holds {sum(each.count for each in self._blocks)}"
+                self._take(self._pool(block), block, block.count - taken)
+        for story in self._stories:
+            if story.pinned_at is not None and story.id not in self._is_in:
+                self._passed[story.id] = "pinned, but there is no room for it"
         return self._places(), {**self._passed, **self._sponsored_out()}
 
     def _pool(self, block: Block) -> Iterable[Story]:
@@ -94,7 +125,7 @@ class _Filling:
         for story in pool:
             if taken >= room:
                 break
-            if story.id in self._is_in or (story.pinned_at is not None and not pinned):
+            if story.id in self._is_in or (story.id in self._reserved and not pinned):
                 continue
             if not pinned and (why := self._why_passed(story, block)):
                 self._passed[story.id] = why
@@ -140,11 +171,14 @@ class _Filling:
             inside = [(story, reason) for story, its, reason in self._taken if its is block]
             free = [each for each in inside if each[0].pinned_position is None]
             wished = [each for each in inside if each[0].pinned_position is not None]
-            for story, reason in sorted(wished, key=lambda each: (each[0].pinned_position or 0, each[0].id)):
-                at = max(0, (story.pinned_position or 1) - 1 - len(places))
-                free.insert(at, (story, f"pinned by the desk at {story.pinned_position}" if reason else reason))
+            last = -1
+            for story, reason in sorted(wished, key=_wish):
+                last = max(0, (story.pinned_position or 1) - 1 - len(places), last + 1)
+                free.insert(last, (story, reason))
             for story, reason in free:
-                places[story.id] = Place(len(places) + 1, block.title, reason)
+                at = len(places) + 1
+                real = f"{reason} at {at}" if reason and story.pinned_position is not None else reason
+                places[story.id] = Place(at, block.title, real)
         for story in self._sponsored[: self._selection.sponsored_count]:
             places[story.id] = Place(len(places) + 1, SPONSORED, "sponsored", is_sponsored=True)
         return places
@@ -162,6 +196,12 @@ def marks_of(selection: Selection) -> frozenset[str]:
 def is_marked(story: Story, marks: frozenset[str]) -> bool:
     """Whether the story bears one of the marks."""
     return not marks.isdisjoint(map(str.casefold, story.tags))
+
+
+def _wish(kept: tuple[Story, str]) -> tuple[int, datetime, int]:
+    story = kept[0]
+    assert story.pinned_at is not None
+    return (story.pinned_position or 0, story.pinned_at, story.id)
 
 
 def words_of(title: str) -> frozenset[str]:

@@ -93,6 +93,11 @@ class Selection:
     blocks: tuple[Block, ...] = ()
     views_from: tuple[str, ...] = ()  # sources whose counts are added up; none: the first that counted anything
 
+    @property
+    def holds(self) -> int:
+        """How many articles an edition holds, the sponsored ones aside."""
+        return sum(block.count for block in self.blocks) or self.count
+
 
 @dataclass(frozen=True, slots=True)
 class Plausibility:

@@ -26,17 +26,25 @@ class Counted:
     """
 
     total: int
-    of_most_read: int
+    of_most_read: int  # of one article
     oldest: datetime | None
     newest: datetime | None
     before: Sequence[int] = ()  # totals of the periods before it, those that had any
+    silent: str = ""  # a source that goes before those that count, counted before, and counted nothing now
+    beside: int = 0  # the most that a source which does not count says
 
 
 def odd_about(counted: Counted, period: Period, rules: Plausibility) -> list[str]:
     """One line for each thing that cannot be right; none when the counts are believed."""
     if not counted.total:
         return ["no view was counted in the whole period"]
+    if not counted.of_most_read:
+        return [f"{counted.total:,} views were counted, and none of them on an article we know"]
     odd: list[str] = []
+    if counted.silent:
+        odd.append(f"source {counted.silent!r}, which goes before the others, counted nothing this time")
+    if not counted.before and counted.total < rules.least * counted.beside:
+        odd.append(f"{counted.total:,} views were counted, and a source beside says {counted.beside:,}")
     if counted.newest and period.end - counted.newest > rules.newest_within and _has_a_rhythm(counted):
         odd.append(f"the newest counted hour ended {counted.newest:%d %b %H:%M} UTC, too long before the period closed")
     if len(counted.before) >= FEWEST_BEFORE:

@@ -16,6 +16,7 @@ from digest.domain.newsletters import Block, BlockKind, FairStart, Published, Se
 from digest.domain.periods import Period
 
 HOUR = timedelta(hours=1)
+CLOCK_CHANGE = timedelta(hours=2)  # the most the clocks of a place are changed by
 
 
 class Candidate(NamedTuple):
@@ -34,6 +35,7 @@ class Candidate(NamedTuple):
     pinned_position: int | None = None
     banned_at: datetime | None = None
     gone_at: datetime | None = None
+    sent_at: datetime | None = None  # the end of the period it was last sent for
     beside: Mapping[str, int] = {}
 
 
@@ -53,17 +55,12 @@ class Ranked(NamedTuple):
 
 
 def rank(
-    candidates: Iterable[Candidate],
-    period: Period,
-    selection: Selection,
-    sent: Mapping[int, datetime],
-    *,
-    by_newest: bool = False,
+    candidates: Iterable[Candidate], period: Period, selection: Selection, *, by_newest: bool = False
 ) -> list[Ranked]:
     """Judge every candidate; the kept ones come first, in the order of the edition.
 
-    Ties of score go to the one with more views, then to the one published later, then to the higher id. `sent` holds
-    when articles were last in an edition. `by_newest`: the counts are not to be believed.
+    Ties of score go to the one with more views, then to the one published later, then to the higher id. `by_newest`:
+    the counts are not to be believed.
     """
     bans = Bans(selection.ban_tags, selection.ban_sections, selection.ban_patterns)
     marks = marks_of(selection)
@@ -73,7 +70,7 @@ def rank(
     for candidate in candidates:
         score = candidate.published_at.timestamp() if by_newest else score_of(candidate, period, selection)
         wanted = 0 if marks and is_marked(candidate, marks) else least  # who paid need not have been read
-        if reason := _why_not(candidate, period, selection, sent, bans, wanted):
+        if reason := _why_not(candidate, period, selection, bans, wanted):
             dropped.append(Ranked(candidate, score, 0, False, reason))
         else:
             allowed.append((score, candidate))
@@ -95,9 +92,24 @@ def is_settled(ranked: Sequence[Ranked], period: Period, selection: Selection, u
         return False
     if len(kept) < sum(block.count for block in blocks):
         return False
-    newest = Candidate(0, "", "", period.end, unseen)
-    best = score_of(newest, period, selection)
+    best = best_of_unseen(period, selection, unseen)
     return all(each.score > best for each in kept if each.candidate.pinned_at is None)
+
+
+def best_of_unseen(period: Period, selection: Selection, unseen: int) -> float:
+    """The highest score that at most `unseen` views can come to."""
+    return score_of(Candidate(0, "", "", period.end, unseen), period, selection)
+
+
+def without_rank(ranked: Sequence[Ranked], best: float, holds: int) -> list[Ranked]:
+    """Of those that score no higher than an article nobody looked at might, the rank is not known."""
+    words = f"read less than it takes; the edition holds {holds}"
+    return [
+        each._replace(rank=0, reason=each.reason if each.kept or " by " not in each.reason else words)
+        if each.rank and each.score <= best
+        else each
+        for each in ranked
+    ]
 
 
 def score_of(candidate: Candidate, period: Period, selection: Selection) -> float:
@@ -123,21 +135,14 @@ def _order(scored: tuple[float, Candidate]) -> tuple[float, int, float, int]:
     return (-score, -candidate.views, -candidate.published_at.timestamp(), -candidate.id)
 
 
-def _why_not(
-    candidate: Candidate,
-    period: Period,
-    selection: Selection,
-    sent: Mapping[int, datetime],
-    bans: Bans,
-    least: int,
-) -> str:
+def _why_not(candidate: Candidate, period: Period, selection: Selection, bans: Bans, least: int) -> str:
     if candidate.banned_at is not None:
         return "banned by the desk"
     if candidate.gone_at is not None:
         return "its page is gone"
     if (ban := bans.on(candidate)) if bans else "":
         return ban
-    if (sent_at := sent.get(candidate.id)) is not None and not _is_cool(sent_at, period, selection):
+    if candidate.sent_at is not None and not _is_cool(candidate.sent_at, period, selection):
         return "was in an edition sent before"
     if candidate.pinned_at is not None:
         return ""
@@ -151,7 +156,8 @@ def _why_not(
 
 
 def _is_cool(sent_at: datetime, period: Period, selection: Selection) -> bool:
-    return bool(selection.cool_down) and period.end - sent_at >= selection.cool_down
+    """Four weeks are four weeks, also when the clocks were changed in between."""
+    return bool(selection.cool_down) and period.end - sent_at >= selection.cool_down - CLOCK_CHANGE
 
 
 # --- the words ------------------------------------------------------------------------------------------
@@ -167,7 +173,7 @@ def _judge(
 ) -> list[Ranked]:
     """Kept ones in the order of the edition, then the rest by rank."""
     words = "newest" if by_newest else _WORDS[selection.fair_start]
-    holds = sum(block.count for block in selection.blocks) or selection.count
+    holds = selection.holds
     kept: list[tuple[int, Ranked]] = []
     others: list[Ranked] = []
     for number, (score, candidate) in enumerate(allowed, start=1):

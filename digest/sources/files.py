@@ -1,4 +1,4 @@
-"""Articles and views from files: CSV, JSON or NDJSON, plain or gzipped; a path or a web address each.
+"""Articles, views and lifetime counters from files: CSV, JSON or NDJSON, plain or gzipped; by path or web address.
 
 One bad row refuses the whole reading: half a list is a wrong list. What is read again replaces what it said before.
 """
@@ -23,11 +23,12 @@ from digest.sources.tables import Row, Table
 
 ARTICLES = Table("articles", ("url", "title", "published_at"))
 VIEWS = Table("views", ("url", "at", "views"))
+TOTALS = Table("totals", ("url", "total"))
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Reads the two files of one source; either may be left out. Paths in `section` are relative to `folder`."""
+    """Reads the files of one source, one to three of them. Paths in `section` are relative to `folder`."""
 
     section: FilesSource
     site_url: str
@@ -40,18 +41,21 @@ class Files:
         return self.section.name
 
     async def collect(self, reading: Reading) -> Harvest:
-        """All rows of both files; of one on the web only when it has changed. Raises SourceError."""
-        if not self.section.articles and not self.section.views:
-            raise SourceError(self.name, "config.toml", "it names no file", "Set articles, views, or both")
+        """All rows of the files; of one on the web only when it has changed. Raises SourceError."""
+        if not (self.section.articles or self.section.views or self.section.totals):
+            raise SourceError(self.name, "config.toml", "it names no file", "Set articles, views or totals")
         remembered = dict(reading.remembered)
         listed = await self._content(ARTICLES, self.section.articles, remembered)
         counted = await self._content(VIEWS, self.section.views, remembered)
+        # Counters are read even when they have not changed: that nobody read anything until now is worth knowing.
+        shown = await self._content(TOTALS, self.section.totals, {})
         # A long file takes seconds: meanwhile the loop serves readers.
         reader = RowReader(self.name, self.site_url, self.zone)
         listing = self._rows(ARTICLES, self.section.articles, listed)
         articles, notes = await asyncio.to_thread(reader.articles, listing, reading.now)
         views = await asyncio.to_thread(reader.views, self._rows(VIEWS, self.section.views, counted))
-        return Harvest(articles, views, remembered=remembered, notes=notes)
+        totals = await asyncio.to_thread(reader.totals, self._rows(TOTALS, self.section.totals, shown))
+        return Harvest(articles, views, totals, remembered, notes)
 
     async def _content(self, table: Table, place: str, remembered: dict[str, str]) -> bytes | None:
         """The bytes of a file, or None when there is nothing new; takes note of its ETag in `remembered`."""
@@ -65,7 +69,7 @@ class Files:
             raise SourceError(self.name, place, f"it is no address: {error}", "Check it in config.toml") from None
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
             raise SourceError(self.name, place, "only https is read from other machines", "Write https://, or a path")
-        async with Fetcher.of(self.section, self.section.articles, self.section.views) as fetcher:
+        async with Fetcher.of(self.section, place) as fetcher:
             reply = await fetcher.get(place, remembered=remembered, prefix=f"{table.name}.")
         if reply.content is not None:
             for name in [each for each in remembered if each.startswith(f"{table.name}.")]:

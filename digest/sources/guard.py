@@ -64,11 +64,12 @@ class Guarded(httpx.AsyncBaseTransport):
         host = request.url.raw_host.decode("ascii")
         if host in self._trusted:
             return await self._to(host).handle_async_request(request)
-        trouble: httpx.ConnectError | None = None
-        for address in await self._look_up(host, request.url.port or 0):
+        trouble: httpx.TransportError | None = None
+        addresses = await self._look_up(host, request.url.port or 0)
+        for address in addresses:
             try:
-                return await self._to(host).handle_async_request(_sent_to(address, request))
-            except httpx.ConnectError as error:
+                return await self._to(host).handle_async_request(_sent_to(address, request, len(addresses)))
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 trouble = error
         raise trouble or httpx.ConnectError("it has no address", request=request)
 
@@ -107,9 +108,14 @@ async def public_addresses(host: str, port: int) -> list[str]:
     return addresses
 
 
-def _sent_to(address: str, request: httpx.Request) -> httpx.Request:
-    """The same request to an address; certificate and Host header stay those of the name."""
+def _sent_to(address: str, request: httpx.Request, among: int) -> httpx.Request:
+    """The same request to one `among` some addresses; certificate and Host header stay those of the name.
+
+    Each has its share of the time to connect, so that a dead one leaves some for the next.
+    """
     extensions = {**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")}
+    if limits := extensions.get("timeout"):
+        extensions["timeout"] = {**limits, "connect": limits["connect"] / among if limits["connect"] else None}
     url = request.url.copy_with(host=address)
     return httpx.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=extensions)
 

@@ -1,9 +1,13 @@
-"""Articles and views that the publisher's own system sends us: what a body may hold, and how it is read.
+"""What the publisher's own system sends us: articles, views, lifetime counters; what a body may hold, how it is read.
 
 `POST /api/v1/articles` and `POST /api/v1/views` take {"articles": [...]} and {"views": [...]}, or one row a line
 (NDJSON), with the columns of the files of source kind `files`. Views are put, not added: a row says how often a page
 was read in its hour or its day, and replaces what was said of them before, so the same again does no harm. Rows of one
-page and hour in one body are added up. Whoever says hours and the whole day of a page says two things, and both count.
+page and hour in one body are added up; so those of all its spellings (/a, /a/amp) have to come in one body. Whoever
+says hours and the whole day of a page says two things, and both count.
+
+`POST /api/v1/totals` takes {"totals": [...]}: how often pages were ever read. What one grew by since it was sent last
+is what was read in between.
 """
 
 from __future__ import annotations
@@ -16,12 +20,12 @@ from digest.config_sources import PushSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading
-from digest.sources.files import ARTICLES, VIEWS
+from digest.sources.files import ARTICLES, TOTALS, VIEWS
 from digest.sources.plain import too_far_ahead
 from digest.sources.rows import Row, RowReader
 from digest.sources.tables import Table
 
-TABLES = {table.name: table for table in (ARTICLES, VIEWS)}
+TABLES = {table.name: table for table in (ARTICLES, VIEWS, TOTALS)}
 _PUSHED_AT = "pushed_at"
 _SILENT = timedelta(days=7)
 
@@ -42,7 +46,7 @@ class Push:
         last = reading.remembered.get(_PUSHED_AT, "")
         notes: tuple[str, ...] = ()
         if not last:
-            notes = ("nothing was ever sent to /api/v1/articles or /api/v1/views",)
+            notes = ("nothing was ever sent to /api/v1/articles, /api/v1/views or /api/v1/totals",)
         elif datetime.fromisoformat(last) < reading.now - _SILENT:
             notes = (f"nothing was sent to it since {last[:10]}",)
         return Harvest(remembered=dict(reading.remembered), notes=notes)
@@ -56,6 +60,8 @@ def read_push(reader: RowReader, table: Table, body: bytes, *, by_lines: bool, n
         rows = table.rows(reader.source, place, body, len(body))
         if table is VIEWS:
             return Harvest(views=tuple(_counts(reader, rows, now)), remembered=remembered)
+        if table is TOTALS:
+            return Harvest(totals=reader.totals(rows), remembered=remembered)
         articles, notes = reader.articles(((_row(where, place), values) for where, values in rows), now)
         return Harvest(articles, remembered=remembered, notes=notes)
     except SourceError as error:

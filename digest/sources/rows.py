@@ -13,7 +13,7 @@ from html import unescape
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest.domain.articles import FoundArticle, Image, ViewCount
+from digest.domain.articles import FoundArticle, Image, LifetimeTotal, ViewCount
 from digest.domain.periods import day_bucket, hour_bucket
 from digest.errors import SourceError
 from digest.sources.plain import (
@@ -31,6 +31,7 @@ from digest.sources.plain import (
 Row = tuple[str, Mapping[str, Any]]  # (where it stands, its values by column)
 
 MOST_VIEWS = 1_000_000_000  # of one page in one hour: more is a mistake
+MOST_EVER = 1000 * MOST_VIEWS  # of one page since it is there
 _WRITE_AT = "Write an hour with its offset, such as 2026-11-27T18:00+01:00, or a date, such as 2026-11-27"
 _WRITE_PUBLISHED = "Write a time with its offset, such as 2026-11-27T18:30+01:00"
 
@@ -58,6 +59,13 @@ class RowReader:
     def views(self, rows: Iterable[Row]) -> tuple[ViewCount, ...]:
         """The counts in rows with url, at, views. Raises SourceError."""
         return tuple(self._count(where, values) for where, values in rows)
+
+    def totals(self, rows: Iterable[Row]) -> tuple[LifetimeTotal, ...]:
+        """The lifetime counters in rows with url, total. Raises SourceError."""
+        return tuple(
+            LifetimeTotal(self._url(where, values["url"]), self._number(where, values["total"], "total", MOST_EVER))
+            for where, values in rows
+        )
 
     def _article(self, where: str, values: Mapping[str, Any]) -> FoundArticle:
         title = title_of(str(values["title"] or ""))
@@ -109,15 +117,13 @@ class RowReader:
     def _shares(self, where: str, value: Any) -> int | None:
         return None if value is None or value == "" else self._number(where, value, "shares")
 
-    def _number(self, where: str, value: Any, name: str = "views") -> int:
+    def _number(self, where: str, value: Any, name: str = "views", most: int = MOST_VIEWS) -> int:
         text = "" if isinstance(value, bool) else str(value).strip()
         if not text.isascii() or not text.removeprefix("-").isdecimal():
             raise self._bad(where, f"{name} is {str(value)[:40]!r}", "Write a whole number, such as 1234")
         number = int(text[:20])
-        if not 0 <= number <= MOST_VIEWS:
-            raise self._bad(
-                where, f"{name} is {text[:40]}, which cannot be", f"Write a number from 0 to {MOST_VIEWS:,}"
-            )
+        if not 0 <= number <= most:
+            raise self._bad(where, f"{name} is {text[:40]}, which cannot be", f"Write a number from 0 to {most:,}")
         return number
 
     def _bad(self, where: str, reason: str, remedy: str = "") -> SourceError:

@@ -1,4 +1,4 @@
-"""Articles and views out of a database: by the operator's own two queries, or by a preset for WordPress's counters.
+"""Articles and views out of a database: by the operator's own queries, or by a preset for WordPress's counters.
 
 Parameters a query may use, all optional:
 - `:since` and `:until`, aware UTC: what is asked for is [since, until). PostgreSQL gets them as timestamptz, and reads
@@ -12,6 +12,8 @@ Parameters a query may use, all optional:
 The views query gives url, at, views; rows of one page and one bucket are added up. `at` is an hour: a moment, where one
 without an offset is the site's local time (in MySQL: of a DATETIME; a TIMESTAMP is an instant), or ISO text. Or it is a
 whole local day: a date, or 2026-11-27. What began before `since` or after `until` is not taken.
+
+The totals query gives url, total: how often a page was ever read, of a table that knows no hours.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from digest.config_sources import SqlSource
-from digest.domain.articles import FoundArticle, Harvest, ViewCount
+from digest.domain.articles import FoundArticle, Harvest, LifetimeTotal, ViewCount
 from digest.domain.periods import day_bucket
 from digest.errors import SourceError
 from digest.sources import Reading
@@ -37,6 +39,7 @@ from digest.sources.wordpress_preset import harvest
 
 ARTICLES = ("url", "title", "published_at")
 VIEWS = ("url", "at", "views")
+TOTALS = ("url", "total")
 _NOTES = 20  # at most; more of the same helps nobody
 
 
@@ -75,10 +78,11 @@ class Sql:
             asks = _Own(session, RowReader(self.name, self.site_url, self.zone), self.zone, reading)
             articles, notes = asks.articles(self.section.articles)
             views, view_notes = asks.views(self.section.views)
-        told = [*found.notes, *notes, *view_notes]
+            totals, total_notes = asks.totals(self.section.totals)
+        told = [*found.notes, *notes, *view_notes, *total_notes]
         if len(told) > _NOTES:
             told[_NOTES:] = [f"and {len(told) - _NOTES} more of this kind"]
-        return Harvest(found.articles + articles, found.views + views, remembered=found.remembered, notes=tuple(told))
+        return Harvest(found.articles + articles, found.views + views, totals, found.remembered, tuple(told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,13 @@ class _Own:
             shown = f"{since.astimezone(self.zone):%Y-%m-%d %H:%M} to {until.astimezone(self.zone):%Y-%m-%d %H:%M}"
             notes.append(f"the query for views counted nothing from {shown}")
         return kept, tuple(notes)
+
+    def totals(self, query: str) -> tuple[tuple[LifetimeTotal, ...], tuple[str, ...]]:
+        """(lifetime counters, notes)."""
+        if not query:
+            return (), ()
+        found = self.reader.totals(self._rows("totals", query, TOTALS))
+        return found, () if found else ("the query for totals gave no row",)
 
     def _span(self) -> tuple[datetime, datetime]:
         return day_bucket(first_day(self.reading, self.zone), self.zone)[0], self.reading.now.astimezone(UTC)

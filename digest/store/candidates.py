@@ -6,7 +6,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from digest.store.engine import chunks, insert
 from digest.store.schema import articles, rankings, sources, views
 
 _HOUR = 3600
+_MOMENTS = ("published_at", "pinned_at", "banned_at", "gone_at", "sent_at")
 _WORDS = (articles.c.id, articles.c.url, articles.c.title, articles.c.published_at, articles.c.section)
 _WISHES = (articles.c.pinned_at, articles.c.pinned_position, articles.c.banned_at, articles.c.gone_at)
 _COLUMNS = (*_WORDS, articles.c.author, articles.c.tags, articles.c.shares, *_WISHES)
@@ -46,6 +47,7 @@ class PeriodViews:
     views: list[tuple[int, int]]  # (page id, views)
     beside: Mapping[int, Mapping[str, int]]
     sources: Mapping[int, SourceCount]
+    names: Mapping[int, str]  # of all sources, by id
     counting: frozenset[int]
     oldest: datetime | None
     newest: datetime | None
@@ -80,7 +82,7 @@ def of_period(tx: Connection, period: Period, views_from: Sequence[str] = (), or
     for page in _published(tx, period):
         views_of.setdefault(page, 0)
     ordered = sorted(views_of.items(), key=_most_read, reverse=True)
-    return PeriodViews(ordered, beside, found, counting, *readership.edges(tx, period, sorted(counting)))
+    return PeriodViews(ordered, beside, found, names, counting, *readership.edges(tx, period, sorted(counting)))
 
 
 def _most_read(page: tuple[int, int]) -> int:
@@ -130,6 +132,12 @@ def pinned(tx: Connection) -> list[int]:
     return list(tx.scalars(sa.select(articles.c.id).where(articles.c.pinned_at.is_not(None))))
 
 
+def newest(tx: Connection, most: int) -> list[int]:
+    """The articles published last."""
+    query = sa.select(articles.c.id).order_by(articles.c.published_at.desc(), articles.c.id.desc()).limit(most)
+    return list(tx.scalars(query))
+
+
 def of_pages(tx: Connection, found: PeriodViews, pages: Sequence[int]) -> list[Candidate]:
     """Those of the pages that are articles, with their counts."""
     counts = dict(found.views) if len(pages) > len(found.views) // 8 else None
@@ -174,21 +182,8 @@ class Record:
 
 def save(tx: Connection, edition_id: int, record: Record) -> None:
     """Replace the record of an edition."""
-    rows = [
-        [
-            each.candidate.id,
-            each.candidate.views,
-            each.score,
-            each.rank,
-            int(each.kept),
-            each.reason,
-            each.block,
-            each.candidate.beside,
-            int(each.is_sponsored),
-        ]
-        for each in record.candidates
-    ]
-    document = {"rules": record.rules, "window": record.window, "candidates": rows, "rest": record.rest}
+    judged = [[*map(_plain, each.candidate), *each[1:]] for each in record.candidates]
+    document = {"rules": record.rules, "window": record.window, "judged": judged, "rest": record.rest}
     packed = zlib.compress(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), 1)
     statement = insert(tx, rankings).values(edition_id=edition_id, record=packed)
     new = {"record": statement.excluded.record}
@@ -203,28 +198,49 @@ def load(tx: Connection, edition_id: int, *, whole: bool = False) -> Record:
     document = _document(tx, edition_id)
     if document is None:
         return Record({}, {}, [])
-    rows, rest = document["candidates"], [(id_, number) for id_, number in document.get("rest", ())]
+    rest = [(id_, views) for id_, views in document.get("rest", ())]
+    ranked = [_judged(row) for row in document.get("judged", ())] or _of_old(tx, document.get("candidates", ()))
+    record = Record(document.get("rules", {}), document.get("window", {}), ranked, rest)
+    return with_rest(tx, record) if whole else record
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _judged(row: list[Any]) -> Ranked:
+    """A candidate in the words it was judged by."""
+    fields = dict(zip((*Candidate._fields, *Ranked._fields[1:]), row, strict=True))
+    for name in _MOMENTS:
+        fields[name] = datetime.fromisoformat(fields[name]) if fields[name] else None
+    candidate = Candidate(**{name: fields.pop(name) for name in Candidate._fields})
+    return Ranked(candidate._replace(tags=tuple(candidate.tags)), **fields)
+
+
+def _of_old(tx: Connection, rows: Sequence[list[Any]]) -> list[Ranked]:
+    """Records of before migration 0003 have numbers and reasons only."""
     known = {each.id: each for each in by_ids(tx, [row[0] for row in rows])}
-    ranked = [
-        Ranked(known[id_]._replace(views=number, beside=beside), score, rank, bool(kept), reason, block, any(sponsored))
-        for id_, number, score, rank, kept, reason, block, beside, *sponsored in rows
+    return [
+        Ranked(known[id_]._replace(views=views), score, rank, bool(kept), reason, block)
+        for id_, views, score, rank, kept, reason, block, *_ in rows
         if id_ in known
     ]
-    if whole:
-        ranked += _unranked(tx, rest)
-    return Record(document.get("rules", {}), document.get("window", {}), ranked, () if whole else rest)
 
 
-def _unranked(tx: Connection, rest: Sequence[tuple[int, int]]) -> list[Ranked]:
-    known = {each.id: each for each in by_ids(tx, [page for page, _ in rest])}
+def with_rest(tx: Connection, record: Record) -> Record:
+    """The record with the rest as candidates too. Nobody has looked at those: they have views, and no rank."""
+    known = {each.id: each for each in by_ids(tx, [page for page, _ in record.rest])}
     reason = "read less than any that could have come in"
-    return [Ranked(known[id_]._replace(views=n), float(n), 0, False, reason) for id_, n in rest if id_ in known]
+    more = [Ranked(known[id_]._replace(views=n), float(n), 0, False, reason) for id_, n in record.rest if id_ in known]
+    return replace(record, candidates=[*record.candidates, *more], rest=())
 
 
 def number(tx: Connection, edition_id: int) -> int:
     """How many pages the record names."""
     document = _document(tx, edition_id)
-    return len(document["candidates"]) + len(document.get("rest", ())) if document else 0
+    if document is None:
+        return 0
+    return sum(len(document.get(name, ())) for name in ("judged", "candidates", "rest"))
 
 
 def _document(tx: Connection, edition_id: int) -> dict[str, Any] | None:

@@ -25,6 +25,8 @@ _READERS_HAVE_IT = (EditionState.SENDING, EditionState.PAUSED, EditionState.SENT
 
 def create(tx: Connection, newsletter: Newsletter, period: Period, now: datetime) -> Edition | None:
     """A new drafted edition, or None when the period has one already, whoever made it."""
+    if by_period_end(tx, newsletter.name, period.end) is not None:
+        return None  # asked first, as a try alone would use up an id
     number = sa.select(sa.func.coalesce(sa.func.max(editions.c.number), 0) + 1).where(
         editions.c.newsletter == newsletter.name
     )
@@ -170,12 +172,13 @@ def retitle(tx: Connection, edition_id: int, article: Article) -> None:
     tx.execute(sa.update(picks).where(its).values(title=article.title))
 
 
-def last_sent(tx: Connection, newsletter: str) -> dict[int, datetime]:
-    """When readers of the newsletter last had an article in an edition, by the article's id."""
+def last_sent(tx: Connection, newsletter: str, period: Period | None = None) -> dict[int, datetime]:
+    """The end of the period readers last had an article in, by the article's id; `period`'s own edition aside."""
     query = (
-        sa.select(picks.c.article_id, sa.func.max(editions.c.send_at, type_=editions.c.send_at.type))
+        sa.select(picks.c.article_id, sa.func.max(editions.c.period_end, type_=editions.c.period_end.type))
         .join(editions, editions.c.id == picks.c.edition_id)
         .where(editions.c.newsletter == newsletter, editions.c.state.in_(_READERS_HAVE_IT))
+        .where(editions.c.period_end != period.end if period else sa.true())
         .group_by(picks.c.article_id)
     )
     return {row[0]: row[1] for row in tx.execute(query)}
@@ -187,6 +190,12 @@ def freeze(tx: Connection, rendered: Sequence[Rendering]) -> None:
         insert(tx, renderings).on_conflict_do_nothing(),
         [{name: getattr(each, name) for name in renderings.c.keys()} for each in rendered],  # noqa: SIM118 - a column collection
     )
+
+
+def unfreeze(tx: Connection, edition_id: int) -> None:
+    """Take back the freezing of an edition that went to nobody."""
+    tx.execute(sa.delete(renderings).where(renderings.c.edition_id == edition_id))
+    update(tx, edition_id, state=EditionState.DRAFTED, frozen_at=None, sent_at=None)
 
 
 def frozen(tx: Connection, edition_id: int) -> list[Rendering]:

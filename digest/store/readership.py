@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from digest.store.schema import articles, pages, period_totals, sources, totals,
 
 Bucket = tuple[int, datetime, timedelta]  # page id, start, span
 _HOUR = 3600
+_DAY = 23 * 3600  # seconds of the shortest, where the clocks change
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,14 @@ class Unmatched:
     views: int
 
 
-def put_views(tx: Connection, source_id: int, counts: Mapping[Bucket, int]) -> None:
-    """Store counts by (page id, start, span). A bucket read again replaces what it held: sources know best."""
-    _store(tx, source_id, counts, replace=True)
+def put_views(tx: Connection, source_id: int, counts: Mapping[Bucket, int]) -> set[Bucket]:
+    """Store counts by (page id, start, span). A bucket read again replaces what it held: sources know best.
+
+    Returns those that were left out: hours of a day that holds them already, as its hours were folded.
+    """
+    folded = _folded(tx, source_id, counts)
+    _store(tx, source_id, {key: n for key, n in counts.items() if key not in folded}, replace=True)
+    return folded
 
 
 def add_views(tx: Connection, source_id: int, counts: Mapping[Bucket, int]) -> None:
@@ -47,6 +54,25 @@ def _store(tx: Connection, source_id: int, counts: Mapping[Bucket, int], *, repl
     rows.sort(key=lambda row: (row["until"], row["page_id"]))  # two writers then lock rows in one order
     for batch in chunks(rows, 5000):
         tx.execute(statement, batch)
+    if rows:  # what was kept of the periods they count in is no longer true
+        first, last = rows[0]["until"], rows[-1]["until"]
+        tx.execute(sa.delete(period_totals).where(period_totals.c.end >= first, period_totals.c.start < last))
+
+
+def _folded(tx: Connection, source_id: int, counts: Mapping[Bucket, int]) -> set[Bucket]:
+    """The hours that a day of the same page and source holds already."""
+    limit = tx.scalar(sa.select(sources.c.folded_until).where(sources.c.id == source_id))
+    old = [key for key in counts if limit and key[1] + key[2] <= limit and key[2].total_seconds() < _DAY]
+    found: set[Bucket] = set()
+    for batch in chunks(sorted(old, key=lambda key: key[1]), 5000):
+        ends = views.c.until.between(batch[0][1], batch[-1][1] + timedelta(days=2))
+        query = sa.select(views.c.page_id, views.c.until, views.c.span)
+        query = query.where(ends, views.c.source_id == source_id, views.c.span >= _DAY)
+        days: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+        for page, until, span in tx.execute(query):
+            days[page].append((until - timedelta(seconds=span), until))
+        found |= {key for key in batch if any(a <= key[1] and key[1] + key[2] <= b for a, b in days[key[0]])}
+    return found
 
 
 def read_totals(tx: Connection, source_id: int) -> dict[int, tuple[int, datetime]]:
@@ -56,12 +82,14 @@ def read_totals(tx: Connection, source_id: int) -> dict[int, tuple[int, datetime
 
 
 def put_totals(tx: Connection, source_id: int, read: Mapping[int, int], now: datetime) -> None:
-    """Keep readings of lifetime counters, for the difference to the next."""
+    """Keep readings of lifetime counters, for the difference to the next. One older than that is not kept."""
     begun = sa.and_(sources.c.id == source_id, sources.c.first_total_at.is_(None))
     tx.execute(sa.update(sources).where(begun).values(first_total_at=now))
     statement = insert(tx, totals)
     new = {"total": statement.excluded.total, "read_at": statement.excluded.read_at}
-    statement = statement.on_conflict_do_update(index_elements=["source_id", "page_id"], set_=new)
+    statement = statement.on_conflict_do_update(
+        index_elements=["source_id", "page_id"], set_=new, where=totals.c.read_at < statement.excluded.read_at
+    )
     for batch in chunks(sorted(read.items()), 5000):
         tx.execute(statement, [{"source_id": source_id, "page_id": p, "total": t, "read_at": now} for p, t in batch])
 
@@ -76,7 +104,7 @@ def within(period: Period) -> sa.ColumnElement[bool]:
 
 def edges(tx: Connection, period: Period, source_ids: Sequence[int]) -> tuple[datetime | None, datetime | None]:
     """The ends of the first bucket of these sources in the period, and of the last one in it."""
-    own = sa.and_(within(period), views.c.source_id.in_(source_ids))
+    own = sa.and_(within(period), views.c.source_id.in_(source_ids), views.c.views > 0)
     query = sa.select(views.c.until).where(own).limit(1)
     return tx.scalar(query.order_by(views.c.until)), tx.scalar(query.order_by(views.c.until.desc()))
 
@@ -133,6 +161,9 @@ def next_end(tx: Connection, after: datetime | None) -> datetime | None:
 
 def fold_hours(tx: Connection, start: datetime, end: datetime) -> int:
     """Turn the hours that end in (start, end] into one bucket that ends at `end`; returns how many rows that saved."""
+    # First of all: a reading locks its source before it writes views, and one that comes later must know of this.
+    passed = sa.or_(sources.c.folded_until.is_(None), sources.c.folded_until < end)
+    tx.execute(sa.update(sources).where(passed).values(folded_until=end))
     hours = sa.and_(views.c.until > start, views.c.until <= end, views.c.span == _HOUR)
     span = int((end - start).total_seconds())
     summed = (

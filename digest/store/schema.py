@@ -47,6 +47,7 @@ sources = sa.Table(
     sa.Column("failed_at", UtcDateTime),  # the last bad one, if it came later
     sa.Column("error", sa.Text, nullable=False, server_default=""),
     sa.Column("first_total_at", UtcDateTime),  # the first reading of its lifetime counters: views before are unknown
+    sa.Column("folded_until", UtcDateTime),  # its hours up to then were made days
     sa.Column("remembered", Json, nullable=False),  # what the source asked to keep: ETag, ...
     **NUMBERED,
 )
@@ -79,6 +80,7 @@ articles = sa.Table(
     sa.Column("banned_at", UtcDateTime),
     sa.Column("gone_at", UtcDateTime),  # when its page was found to be no more
     sa.Column("shares", sa.Integer),  # how often it was shared, where the source says so
+    sa.Column("lent", sa.Integer, nullable=False, server_default="0"),  # which words another source filled in, as bits
     _partial("ix_articles_pinned_at", "pinned_at", where="pinned_at IS NOT NULL"),
 )
 

@@ -1,4 +1,4 @@
-"""Articles and views that the publisher's own system sends: `/api/v1/articles` and `/api/v1/views`."""
+"""What the publisher's own system sends: `/api/v1/articles`, `/api/v1/views` and `/api/v1/totals`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Refused(Exception):
 
 
 def router(app: App, clock: Clock) -> APIRouter:
-    """One route for articles and one for views."""
+    """A route for each kind of rows."""
     routes = APIRouter(tags=["push"], dependencies=[Depends(HTTPBearer(auto_error=False))])
     intake = _Intake(app, clock)
 
@@ -121,8 +121,8 @@ def _reply(answer: Mapping[str, Any]) -> Response:
 
 def _answer(table: Table, harvest: Harvest, kept: Collected) -> Mapping[str, Any]:
     stored = {"articles": kept.found, "new": kept.new}
-    if table.name == "views":
-        stored = {"counts": len(harvest.views), "views": kept.views}
+    if table.name != "articles":
+        stored = {"counts": len(harvest.views) + len(harvest.totals), "views": kept.views}
     notes = list(kept.notes[:_MOST_NOTES])
     if more := len(kept.notes) - len(notes):
         notes.append(f"and {more} more")

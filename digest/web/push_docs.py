@@ -1,4 +1,4 @@
-"""What the OpenAPI document at /api/docs says of the two routes that take pushes."""
+"""What the OpenAPI document at /api/docs says of the routes that take pushes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,21 @@ _ROWS: dict[str, dict[str, Any]] = {
         "at": _TEXT | {"description": "The hour, with its offset (2026-11-27T18:00+01:00), or a day (2026-11-27)"},
         "views": {"type": "integer", "minimum": 0, "description": "How often it was read then, in all"},
     },
+    "totals": {
+        "url": _TEXT | {"description": "Web address, or a path of the site"},
+        "total": {"type": "integer", "minimum": 0, "description": "How often it was ever read"},
+    },
 }
 _ABOUT = {
-    "articles": "Articles that are new or have changed. An article sent again takes over what changed.",
+    "articles": "Articles that are new or have changed. An article sent again takes over what changed; one that "
+    "another source reported first only gets what is missing.",
     "views": "How often pages were read, by hour or by day. A count replaces what was said before of that page in that "
-    "hour (or day), so the same body may be sent again. Rows of one page and hour in one body are added up.",
+    "hour (or day), so the same body may be sent again. Rows of one page and hour in one body are added up: "
+    "send all spellings of a page (/a, /a/amp, /a?utm_source=x) in one request, as the next one replaces their sum. "
+    "`counts` says how many rows came, `views` what they add up to.",
+    "totals": "Counters that only say how often pages were ever read. What one grew by since it was sent last is what "
+    "was read in between, so send them often, best every hour, all in one request, and always a page under the same "
+    "address. One that fell was reset. `counts` says how many rows came, `views` by how much they grew.",
 }
 _KEY = {
     "name": "Idempotency-Key",
@@ -48,6 +58,7 @@ _REFUSALS = {
 _STORED = {
     "articles": {"articles": {"type": "integer"}, "new": {"type": "integer"}},
     "views": {"counts": {"type": "integer"}, "views": {"type": "integer"}},
+    "totals": {"counts": {"type": "integer"}, "views": {"type": "integer"}},
 }
 
 

@@ -23,8 +23,13 @@ def candidate(id, views, *, published=WEEK.start + timedelta(days=1), **wishes):
     return Candidate(id, url, f"Article {id}", published, views, **wishes)
 
 
+def had(candidates, sent):
+    """The candidates, with the ends of the periods some were sent for."""
+    return [each._replace(sent_at=sent.get(each.id)) for each in candidates]
+
+
 def picked(candidates, selection=Selection(), sent=MappingProxyType({})):
-    return [each.candidate.id for each in rank(candidates, WEEK, selection, sent) if each.kept]
+    return [each.candidate.id for each in rank(had(candidates, sent), WEEK, selection) if each.kept]
 
 
 def test_the_most_read_come_first():
@@ -54,7 +59,7 @@ def test_the_edges_of_the_period_are_exact():
 
 def test_what_was_sent_before_banned_or_not_read_stays_out_and_says_why():
     candidates = [candidate(1, 9), candidate(2, 8, banned_at=END), candidate(3, 0), candidate(4, 7)]
-    ranked = rank(candidates, WEEK, Selection(), sent={1: END})
+    ranked = rank(had(candidates, {1: END}), WEEK, Selection())
     assert {each.candidate.id: each.reason for each in ranked} == {
         1: "was in an edition sent before",
         2: "banned by the desk",
@@ -101,7 +106,7 @@ _selections = st.builds(
 def test_the_order_does_not_depend_on_the_order_of_the_input(candidates, random):
     shuffled = candidates.copy()
     random.shuffle(shuffled)
-    assert rank(candidates, WEEK, Selection(), {}) == rank(shuffled, WEEK, Selection(), {})
+    assert rank(candidates, WEEK, Selection()) == rank(shuffled, WEEK, Selection())
 
 
 @given(_candidates, st.data())
@@ -113,7 +118,7 @@ def test_more_views_never_lower_a_rank(candidates, data):
     more = [c._replace(views=c.views + 5) if c is lucky else c for c in candidates]
 
     def place(of):
-        ranked = rank(of, WEEK, selection, {})
+        ranked = rank(of, WEEK, selection)
         return next(n for n, each in enumerate(ranked) if each.candidate.id == lucky.id)
 
     assert place(more) <= place(candidates)
@@ -121,7 +126,7 @@ def test_more_views_never_lower_a_rank(candidates, data):
 
 @given(_candidates, _selections)
 def test_every_candidate_is_judged_once_and_says_why(candidates, selection):
-    ranked = rank(candidates, WEEK, selection, {})
+    ranked = rank(candidates, WEEK, selection)
     assert sorted(each.candidate.id for each in ranked) == sorted(c.id for c in candidates)
     assert all(each.reason for each in ranked)
     ranks = [each.rank for each in ranked if each.rank]
@@ -130,7 +135,7 @@ def test_every_candidate_is_judged_once_and_says_why(candidates, selection):
 
 @given(_candidates, _selections)
 def test_a_quota_is_never_exceeded_while_an_allowed_candidate_is_left_out(candidates, selection):
-    ranked = rank(candidates, WEEK, selection, {})
+    ranked = rank(candidates, WEEK, selection)
     kept = [each.candidate for each in ranked if each.kept]
     free = [c for c in kept if c.pinned_at is None]  # the desk's pins stand above quotas
     for limit, name in ((selection.max_per_section, "section"), (selection.max_per_author, "author")):
@@ -173,19 +178,19 @@ def test_a_late_story_has_a_fair_start_by_views_an_hour():
     luck = candidate(3, 90, published=WEEK.end - timedelta(minutes=5))  # held to 24 hours: 3.75 an hour
     fair = Selection(fair_start=FairStart.PER_HOUR)
     assert picked([early, late, luck], fair) == [2, 1, 3]
-    assert [round(each.score, 2) for each in rank([early, late, luck], WEEK, fair, {})] == [10, 5.95, 3.75]
+    assert [round(each.score, 2) for each in rank([early, late, luck], WEEK, fair)] == [10, 5.95, 3.75]
     assert picked([early, late, luck]) == [1, 2, 3]
 
 
 def test_what_was_published_before_the_period_is_as_old_as_the_period():
     old = candidate(1, 168, published=WEEK.start - 400 * HOUR)
-    ranked = rank([old], WEEK, Selection(fair_start=FairStart.PER_HOUR, published=Published.ANY), {})
+    ranked = rank([old], WEEK, Selection(fair_start=FairStart.PER_HOUR, published=Published.ANY))
     assert ranked[0].score == 1
 
 
 def test_views_count_half_for_each_half_life():
     selection = Selection(fair_start=FairStart.HALF_LIFE, half_life=timedelta(days=2))
-    ranked = rank([candidate(1, 800, published=WEEK.end - timedelta(days=6))], WEEK, selection, {})
+    ranked = rank([candidate(1, 800, published=WEEK.end - timedelta(days=6))], WEEK, selection)
     assert ranked[0].score == 100
 
 
@@ -194,7 +199,7 @@ def test_at_most_so_many_of_a_section_and_by_an_author():
     candidates += [candidate(n, 50 - n, section="Culture", author="zoe") for n in range(5, 9)]
     limits = Selection(count=4, max_per_section=2, max_per_author=1)
     assert picked(candidates, limits) == [1, 2, 5]
-    reasons = {each.candidate.id: each.reason for each in rank(candidates, WEEK, limits, {})}
+    reasons = {each.candidate.id: each.reason for each in rank(candidates, WEEK, limits)}
     assert reasons[3] == "at most 2 of a section, and 'Sport' has them"
     assert reasons[6] == "at most 1 by an author, and 'zoe' has them"
 
@@ -209,7 +214,7 @@ def test_bans_by_tag_section_and_pattern_whatever_the_case():
     ]
     bans = Selection(ban_tags=("horoscope",), ban_sections=("JOBS",), ban_patterns=("/live/*", "live: *"))
     assert picked(candidates, bans) == [5]
-    assert [each.reason for each in rank(candidates, WEEK, bans, {})][1:] == [
+    assert [each.reason for each in rank(candidates, WEEK, bans)][1:] == [
         "tag 'horoscope' is banned",
         "section 'JOBS' is banned",
         "pattern '/live/*' is banned",
@@ -232,7 +237,7 @@ def test_one_story_told_twice_comes_once_as_its_most_read_telling():
     ]
     assert picked(candidates, Selection(similar=0.7)) == [2, 3]
     assert picked(candidates) == [2, 1, 3]
-    said = {each.candidate.id: each.reason for each in rank(candidates, WEEK, Selection(similar=0.7), {})}
+    said = {each.candidate.id: each.reason for each in rank(candidates, WEEK, Selection(similar=0.7))}
     assert said[1] == "the same story as 'Flood closes old bridge in Toruń!'"
 
 
@@ -252,7 +257,7 @@ def test_blocks_are_filled_in_turn_and_nothing_comes_twice():
         Block("Culture", BlockKind.SECTION, 2, "culture"),
         Block("Most shared", BlockKind.SHARED, 2),
     )
-    ranked = [each for each in rank(candidates, WEEK, Selection(blocks=blocks, max_per_section=2), {}) if each.kept]
+    ranked = [each for each in rank(candidates, WEEK, Selection(blocks=blocks, max_per_section=2)) if each.kept]
     assert [(each.block, each.candidate.id) for each in ranked] == [
         ("Top of the week", 1),
         ("Top of the week", 2),
@@ -262,7 +267,7 @@ def test_blocks_are_filled_in_turn_and_nothing_comes_twice():
         ("Culture", 7),
         ("Most shared", 12),  # the second of its section; a block of a section is not held to the quota, this one is
     ]
-    free = [each for each in rank(candidates, WEEK, Selection(blocks=blocks), {}) if each.kept]
+    free = [each for each in rank(candidates, WEEK, Selection(blocks=blocks)) if each.kept]
     assert [each.candidate.id for each in free if each.block == "Most shared"] == [12, 11]
     assert [each.reason for each in free if each.block == "Most shared"] == ["shared 12 times", "shared 11 times"]
 
@@ -271,7 +276,7 @@ def test_what_is_sponsored_is_kept_apart_marked_and_at_the_end():
     ads = [candidate(n, 0, tags=("Advertorial",), published=WEEK.start + n * HOUR) for n in (7, 8)]
     candidates = [candidate(1, 5), candidate(2, 4), *ads]
     apart = Selection(sponsored_tags=("advertorial",), sponsored_count=1)
-    ranked = rank(candidates, WEEK, apart, {})
+    ranked = rank(candidates, WEEK, apart)
     assert [(each.candidate.id, each.is_sponsored) for each in ranked if each.kept] == [
         (1, False),
         (2, False),
@@ -282,7 +287,7 @@ def test_what_is_sponsored_is_kept_apart_marked_and_at_the_end():
 
 def test_by_newest_neither_views_nor_their_lack_matter():
     candidates = [candidate(1, 900), candidate(2, 0, published=WEEK.end - HOUR), candidate(3, 1, pinned_at=END)]
-    ranked = rank(candidates, WEEK, Selection(min_views=50), {}, by_newest=True)
+    ranked = rank(candidates, WEEK, Selection(min_views=50), by_newest=True)
     assert [(each.candidate.id, each.reason) for each in ranked] == [
         (3, "pinned by the desk"),
         (2, "1st by newest"),

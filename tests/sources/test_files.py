@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from digest.config_sources import FilesSource
-from digest.domain.articles import FoundArticle, Harvest, Image, ViewCount
+from digest.domain.articles import FoundArticle, Harvest, Image, LifetimeTotal, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading
 from digest.sources.files import Files
@@ -237,6 +237,34 @@ def test_files_on_the_web_are_read_when_they_changed(tmp_path: Path, web: Web) -
     again = collect(tmp_path, articles="a.json", views=f"{place}?key=secret", remembered=first.remembered)
     assert again.views == () and again.remembered == first.remembered and len(again.articles) == 1
     assert web.asked[1].headers["if-none-match"] == '"1"'
+
+
+def test_lifetime_counters_come_as_addresses_and_totals(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("total,url\n5000000000,/a\n0,https://news.example.com/b/\n")
+    shown = (LifetimeTotal(f"{SITE}/a", 5_000_000_000), LifetimeTotal(f"{SITE}/b/", 0))
+    assert collect(tmp_path, totals="t.csv") == Harvest(totals=shown)
+    (tmp_path / "t.json").write_text(json.dumps({"totals": [{"url": "/a", "total": 7}]}))
+    assert collect(tmp_path, totals="t.json").totals == (LifetimeTotal(f"{SITE}/a", 7),)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [("/a,-1", "total is -1"), ("/a,x", "total is 'x'"), ("/a,1000000000001", "cannot be"), (",5", "url is empty")],
+)
+def test_a_bad_lifetime_counter_is_refused(tmp_path: Path, rows: str, words: str) -> None:
+    (tmp_path / "t.csv").write_text(f"url,total\n{rows}\n")
+    with pytest.raises(SourceError, match=r"t\.csv, line 2: ") as caught:
+        collect(tmp_path, totals="t.csv")
+    assert words in str(caught.value)
+
+
+def test_lifetime_counters_on_the_web_are_read_though_they_have_not_changed(tmp_path: Path, web: Web) -> None:
+    """That nobody read anything until now tells when the next views came."""
+    place = web.says("/totals.csv", Answer("url,total\n/a,7\n", headers={"ETag": '"1"'}))
+    first = collect(tmp_path, totals=place)
+    assert first.remembered == {}
+    assert collect(tmp_path, totals=place, remembered=first.remembered) == first
+    assert not any("if-none-match" in asked.headers for asked in web.asked)
 
 
 def test_what_comes_from_another_machine_comes_over_tls(tmp_path: Path) -> None:

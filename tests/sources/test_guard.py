@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -151,6 +152,28 @@ def test_a_host_is_reached_by_its_address_and_asked_by_its_name(tmp_path: Path) 
         hosts = [f"news.example.com:{port}", f"xn--w-uga1v8h.pl:{port}"]
         assert [asked.headers["host"] for asked in web.asked] == hosts
         assert [(asked.method, asked.json) for asked in web.asked] == [("POST", {"a": 1})] * 2
+
+
+def test_an_address_that_never_answers_leaves_time_for_the_next(web: Web) -> None:
+    """The first address has a server whose queue is full: it takes no connection, and refuses none."""
+    port = int(web.url.rpartition(":")[2])
+    web.says("/page", "here")
+
+    async def two(host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    async def get_it() -> int:
+        guarded = Guarded((), look_up=two)
+        async with asyncio.timeout(2), httpx.AsyncClient(transport=guarded, timeout=2) as client:
+            return (await client.get(f"http://news.example.com:{port}/page")).status_code
+
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.2", port))
+        full.listen(0)
+        for line in (first, second):  # one waits to be taken, the other waits for that
+            line.setblocking(False)
+            line.connect_ex(("127.0.0.2", port))
+        assert asyncio.run(get_it()) == 200
 
 
 def test_the_certificate_must_be_of_the_name_and_not_of_the_address(tmp_path: Path) -> None:

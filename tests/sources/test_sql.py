@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from digest.config_sources import SqlSource
-from digest.domain.articles import FoundArticle, Harvest, Image, ViewCount
+from digest.domain.articles import FoundArticle, Harvest, Image, LifetimeTotal, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading
 from digest.sources.sql import Sql
@@ -88,6 +88,16 @@ def test_articles_come_with_the_columns_of_a_file(tmp_path: Path) -> None:
         ),
     )
     assert "future" in harvest.notes[0]
+
+
+def test_lifetime_counters_come_by_a_query_of_their_own(tmp_path: Path) -> None:
+    url = database(tmp_path, "CREATE TABLE story (path, hits); INSERT INTO story VALUES ('/a', 7), ('/b', 5000000000)")
+    harvest = collect(url, totals="SELECT path AS url, hits AS total FROM story")
+    assert harvest == Harvest(totals=(LifetimeTotal(f"{SITE}/a", 7), LifetimeTotal(f"{SITE}/b", 5_000_000_000)))
+    empty = collect(url, totals="SELECT path AS url, hits AS total FROM story WHERE 0")
+    assert empty == Harvest(notes=("the query for totals gave no row",))
+    assert "query totals, row 1: total is" in refused(url, totals="SELECT path AS url, 'many' AS total FROM story")
+    assert "total" in refused(url, totals="SELECT path AS url, hits FROM story")
 
 
 def test_views_may_be_by_hour_or_by_day_and_come_in_many_forms_of_time(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -109,6 +110,51 @@ def test_a_count_replaces_what_was_said_before_so_a_retry_does_no_harm(on_both):
 def test_spellings_of_one_page_in_one_body_are_added_up(pushing):
     pushing.send("views", {"views": [VIEW, VIEW | {"url": "https://news.example.com/tea/?utm_source=x", "views": 3}]})
     assert pushing.counted() == [10]
+
+
+def test_spellings_that_come_apart_are_told_of_as_the_later_replaces_the_earlier(on_both):
+    assert on_both.send("views", {"views": [VIEW]}).json()["notes"] == []
+    for spelling in ("/tea/amp", "/tea?utm_source=x"):
+        (note,) = on_both.send("views", {"views": [VIEW, VIEW | {"url": spelling, "views": 3}]}).json()["notes"]
+        assert f"{spelling}, which counts as news.example.com/tea" in note and "in one request" in note
+    assert on_both.counted() == [10]
+    same = [VIEW | {"url": url} for url in ("/tea/", "https://www.news.example.com/tea", "http://news.example.com/tea")]
+    assert on_both.send("views", {"views": same}).json()["notes"] == []
+
+
+def test_an_hour_that_is_sent_again_after_its_day_was_folded_is_left_out_with_a_note(on_both):
+    body = {"views": [VIEW, VIEW | {"at": "2026-11-27T19:00+01:00", "views": 2}]}
+    on_both.send("articles", {"articles": [ARTICLE]})
+    on_both.send("views", body)
+    collecting.fold_hours(on_both.service.app.store, ZoneInfo("Europe/Warsaw"), SATURDAY)
+    assert on_both.counted() == [9]
+    reply = on_both.send("views", body).json()
+    assert (reply["stored"], ["their day" in note for note in reply["notes"]]) == ({"counts": 2, "views": 0}, [True])
+    assert on_both.counted() == [9]
+
+
+def test_lifetime_counters_count_by_what_they_grew(on_both):
+    on_both.send("articles", {"articles": [ARTICLE]})
+    for total, grew in ((5000, 0), (5000, 0), (5012, 12), (8, 8)):
+        reply = on_both.send("totals", {"totals": [{"url": "/tea", "total": total}]})
+        assert (reply.status_code, reply.json()) == (200, {"stored": {"counts": 1, "views": grew}, "notes": []})
+        on_both.service.clock.forward(timedelta(minutes=10))
+    assert sum(on_both.counted()) == 20
+
+
+def test_a_lifetime_counter_sent_twice_with_one_key_is_one_reading(pushing):
+    first = pushing.send("totals", {"totals": [{"url": "/tea", "total": 5}]}, key="a")
+    pushing.service.clock.forward(timedelta(hours=1))
+    pushing.send("totals", {"totals": [{"url": "/tea", "total": 9}]}, key="b")
+    pushing.service.clock.forward(timedelta(hours=1))
+    again = pushing.send("totals", {"totals": [{"url": "/tea", "total": 5}]}, key="a")
+    assert again.content == first.content
+    assert sum(pushing.counted()) == 4
+
+
+def test_many_spellings_may_come_to_more_than_one_row_may_say(on_both):
+    rows = [VIEW | {"url": spelling, "views": 10**9} for spelling in ("/tea", "/tea/", "/tea/amp")]
+    assert on_both.send("views", {"views": rows}).json()["stored"]["views"] == 3 * 10**9
 
 
 def test_lines_and_gzip_are_read_as_well(pushing):
@@ -224,6 +270,9 @@ def test_where_no_source_is_pushed_to_there_is_nothing_to_send_to(tmp_path):
         ("views", {"views": [VIEW, VIEW | {"at": "2027-11-27"}]}, "item 2", "to come"),
         ("views", {"views": [VIEW, VIEW | {"url": "javascript:alert(1)"}]}, "item 2", "web address"),
         ("views", {"views": [VIEW, VIEW | {"url": ""}]}, "item 2", "empty"),
+        ("totals", {"totals": [{"url": "/a", "total": 7}, {"url": "/b", "total": -1}]}, "item 2", "-1"),
+        ("totals", {"totals": [{"url": "/a", "total": 10**12 + 1}]}, "item 1", "cannot be"),
+        ("totals", {"totals": [{"url": "/a", "views": 7}]}, "item 1", "no total"),
         ("articles", {"articles": [ARTICLE, ARTICLE | {"title": " "}]}, "item 2", "title"),
         ("articles", {"articles": [ARTICLE, ARTICLE | {"published_at": "soon"}]}, "item 2", "soon"),
     ],
@@ -309,7 +358,7 @@ def test_a_database_that_is_away_is_told_as_such(pushing):
 
 def test_the_routes_are_in_the_openapi_document(pushing):
     document = pushing.client.get("/api/openapi.json").json()
-    for noun in ("articles", "views"):
+    for noun in ("articles", "views", "totals"):
         described = document["paths"][f"/api/v1/{noun}"]["post"]
         assert {"200", "400", "401", "404", "413", "415", "422", "503"} <= set(described["responses"])
         assert set(described["requestBody"]["content"]) == {"application/json", "application/x-ndjson"}

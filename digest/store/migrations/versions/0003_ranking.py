@@ -24,7 +24,13 @@ def upgrade() -> None:
     op.add_column("articles", sa.Column("shares", sa.Integer(), nullable=True))
     pinned = sa.text("pinned_at IS NOT NULL")
     op.create_index("ix_articles_pinned_at", "articles", ["pinned_at"], sqlite_where=pinned, postgresql_where=pinned)
+    op.add_column("articles", sa.Column("lent", sa.Integer(), server_default="0", nullable=False))
     op.add_column("sources", sa.Column("first_total_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("sources", sa.Column("folded_until", sa.DateTime(timezone=True), nullable=True))
+    op.execute(
+        "UPDATE sources SET first_total_at = (SELECT min(read_at) FROM totals WHERE source_id = sources.id)"
+        " WHERE id IN (SELECT source_id FROM totals)"
+    )
     op.add_column("editions", sa.Column("basis", sa.Text(), server_default="views", nullable=False))
     op.add_column("editions", sa.Column("notes", JSON, server_default="[]", nullable=False))
     op.add_column("picks", sa.Column("block", sa.Text(), server_default="", nullable=False))
