@@ -18,7 +18,20 @@ from bench.report import print_findings, write_report
 from bench.results import RESULTS, keep
 from bench.stage import Options, Stage
 
-NAMES = ("wire", "latency", "tls", "dkim", "memory", "queueing", "claims", "workers", "ranking", "beacon", "naive")
+NAMES = (
+    "wire",
+    "latency",
+    "tls",
+    "dkim",
+    "memory",
+    "queueing",
+    "claims",
+    "workers",
+    "ranking",
+    "beacon",
+    "render",
+    "naive",
+)
 console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 
 

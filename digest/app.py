@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -13,22 +13,27 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest import accounting, collecting, publishing
-from digest.app_mail import letters, server
+from digest.app_mail import letters, server, targets
+from digest.app_preflight import Preflight
 from digest.bookkeeping import Books
 from digest.config import Config, split_mailbox
 from digest.config_sources import FilesSource
 from digest.delivering import Sender
+from digest.domain import notices
 from digest.domain.attempts import Judge, Patience
 from digest.domain.deliveries import Receipt
 from digest.domain.editions import Basis, Edition, Pick, Rendering
 from digest.domain.links import Links
+from digest.domain.looking import LookAgain
 from digest.domain.newsletters import Newsletter
 from digest.domain.pace import DomainPace
-from digest.errors import RenderError, WrongState
+from digest.errors import NotFit, RenderError, WrongState
 from digest.mail import smtp
 from digest.mail.envelope import Parcel
 from digest.mail.letters import Letters
 from digest.mail.render import DigestIssue, Renderer
+from digest.mail.targets import Targets
+from digest.mail.theme import Theme
 from digest.sources import Source
 from digest.store import Store, editions
 from digest.store.migrate import check_schema
@@ -61,6 +66,22 @@ class App:
             for each in self.config.sources
         )
 
+    @cached_property
+    def preflight(self) -> Preflight:
+        """What looks at editions before they go out."""
+        return Preflight(self.config, self.letters)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """Where the links of mails lead, and where their pictures come from."""
+        return targets(self.config, self.links, self.newsletters)
+
+    @property
+    def homes(self) -> tuple[list[str], list[str]]:
+        """(addresses, hosts) we may read even in a private network: the site's, the sources', and what these name."""
+        own = [url for each in self.config.sources if isinstance(url := getattr(each, "url", ""), str) and url]
+        return [self.config.site.url, *own], [host for each in self.config.sources for host in each.private_hosts]
+
     async def collect(self, now: datetime, names: Sequence[str] = ()) -> list[collecting.Collected]:
         """Read the sources (all, or those named) side by side."""
         chosen = [source for source in self.sources if not names or source.name in names]
@@ -77,33 +98,37 @@ class App:
                 moment = newsletter.cutoff.before(moment)
         return sorted(edges)
 
-    def press(self, newsletter: Newsletter, edition: Edition, picks: Sequence[Pick]) -> Rendering:
-        """Lay an edition out: what every reader gets, before any reader."""
+    def press(self, newsletter: Newsletter, edition: Edition, picks: Sequence[Pick], language: str) -> Rendering:
+        """Lay an edition out in a language: what every reader of it gets, before any reader."""
+        section = self.config.newsletters[newsletter.name]
+        other = f"?lang={language}" if language != newsletter.language else ""
         rendered = self.renderer.digest(
             DigestIssue(
                 newsletter_title=newsletter.title,
                 site_name=self.config.site.name,
-                site_url=self.config.site.url,
+                site_url=self.targets.links.tagged(edition, self.config.site.url),
                 number=edition.number,
                 published_on=edition.send_at.astimezone(newsletter.zone).date(),
-                picks=tuple(picks),
-                archive_url=self.links.url(f"archive/{edition.id}"),
+                picks=tuple(self.targets.of(edition, pick) for pick in picks),
+                archive_url=self.links.url(f"archive/{edition.id}{other}"),
                 sign_up_url=self.links.url(""),
                 postal_address=self.config.site.postal_address,
-                language=newsletter.language,
-                promise=self.config.newsletters[newsletter.name].promise,
+                language=language,
                 by_newest=edition.basis is Basis.NEWEST,
+                is_weekly=150 < edition.period.hours < 186,
+                layout=section.layout,
+                show_views=section.show_views,
+                note=edition.note,
             )
         )
-        return Rendering(
-            edition.id,
-            newsletter.language,
-            rendered.subject,
-            rendered.preheader,
-            rendered.html,
-            rendered.text,
-            rendered.mark,
-        )
+        parts = (rendered.subject, rendered.preheader, rendered.html, rendered.text, rendered.mark)
+        return Rendering(edition.id, language, *parts, rendered.shortened)
+
+    def plain(self, edition: Edition, html: str) -> str:
+        """An edition's html for the archive: its links lead straight to the site, without counter and campaign."""
+        with self.store.read() as tx:
+            picks = editions.picked(tx, edition.id)
+        return self.targets.links.plain(edition, picks, html)
 
     async def publish_due(self, newsletter: Newsletter, now: datetime) -> Edition | None:
         """The scheduled job: read the sources once more, then do what the schedule asks for."""
@@ -116,7 +141,13 @@ class App:
             tell_desk = partial(self.tell_desk, now=now)
             look = self._look_again(now, read=False)  # they were read a moment ago
             try:
-                return publishing.publish_due(self.store, self.press, newsletter, tell_desk, now, look)
+                press = self.preflight.watching(self.press, now)
+                return publishing.publish_due(self.store, press, newsletter, tell_desk, now, look)
+            except NotFit as error:
+                subject, text = f"{newsletter.title}: {notices.NOT_FIT}", notices.not_fit(error)
+                if not publishing.was_told(self.store, error.edition_id, subject, text):  # each start tries again
+                    tell_desk(error.edition_id, subject, text)
+                return publishing.get(self.store, error.edition_id)
             except RenderError as error:
                 self.tell_desk(0, f"{newsletter.title}: the edition could not be made", str(error), now)
                 raise
@@ -136,12 +167,16 @@ class App:
         """The edition of the period that closed last at `at`, ranked afresh."""
         return publishing.draft(self.store, self.press, newsletter, at, now, partial(self.tell_desk, now=now))
 
-    def release(self, edition: Edition, now: datetime) -> Edition:
-        """Look at its pages once more, freeze it if need be, and queue its deliveries."""
-        newsletter = self.newsletters[edition.newsletter]
-        return publishing.release(self.store, self.press, newsletter, edition.id, now, self._look_again(now, read=True))
+    def release(self, edition: Edition, now: datetime, allowed: Collection[str] = ()) -> Edition:
+        """Look at its pages once more, freeze it if need be, and queue its deliveries.
 
-    def _look_again(self, now: datetime, *, read: bool) -> publishing.LookAgain | None:
+        Raises NotFit when the preflight finds an error that is not among those allowed.
+        """
+        newsletter = self.newsletters[edition.newsletter]
+        press = self.preflight.watching(self.press, now, allowed)
+        return publishing.release(self.store, press, newsletter, edition.id, now, self._look_again(now, read=True))
+
+    def _look_again(self, now: datetime, *, read: bool) -> LookAgain | None:
         """What says which pages are gone; what cannot be seen counts as there. `read`: the sources first, once."""
         if not self.config.collecting.look_again:
             return None
@@ -150,9 +185,7 @@ class App:
         def look(urls: Sequence[str]) -> dict[str, str]:
             if to_read.pop() if to_read else False:
                 asyncio.run(self._read_again(now))
-            homes = [self.config.site.url, *(str(getattr(each, "url", "")) for each in self.config.sources)]
-            hosts = [host for each in self.config.sources for host in each.private_hosts]
-            asked = missing(urls, [home for home in homes if home.startswith("http")], hosts)
+            asked = missing(urls, *self.homes)
             found: dict[str, str] = {}
             # A resolver that hangs keeps its thread, and not us.
             thread = threading.Thread(target=lambda: found.update(asyncio.run(asked)), name="presence", daemon=True)
@@ -208,7 +241,9 @@ class App:
         if not picks:
             hint = "it has no articles; run `digest collect`, then `digest edition draft`"
             raise WrongState("edition", edition.id, edition.state, "shown", hint)
-        rendering = frozen[0] if frozen else self.press(newsletter, edition, picks)
+        rendering = (
+            _in(frozen, newsletter.language) if frozen else self.press(newsletter, edition, picks, newsletter.language)
+        )
         return rendering, self.letters.sample(rendering, newsletter.name, address, now)
 
     async def send_one(self, parcel: Parcel) -> Receipt:
@@ -230,13 +265,17 @@ class App:
         self.store.close()
 
 
+def _in(frozen: Sequence[Rendering], language: str) -> Rendering:
+    return next((each for each in frozen if each.language == language), frozen[0])
+
+
 def build(config: Config, *, checked: bool = True) -> App:
     """The whole service from its configuration. Raises SchemaMismatch when `checked` and the schema is another."""
     store = Store(config.database_url)
     if checked:
         check_schema(store)
     links = Links(config.web.secret.get_secret_value(), config.web.base_url)
-    renderer = Renderer()
+    renderer = _renderer(config)
     newsletters = {name: config.newsletter(name) for name in config.newsletters}
     return App(
         config=config,
@@ -247,3 +286,10 @@ def build(config: Config, *, checked: bool = True) -> App:
         servers=tuple(server(config, name, each) for name, each in config.smtp.each().items()),
         newsletters=newsletters,
     )
+
+
+def _renderer(config: Config) -> Renderer:
+    """With the publisher's own templates first, and the publisher's look."""
+    folders = [config.folder / config.theme.templates] if config.theme.templates else []
+    look = {name: value for name, value in dict(config.theme).items() if name != "templates"}
+    return Renderer(folders, Theme(**look))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from digest.config import Config, SmtpServer, split_mailbox
+from digest.domain import notices
 from digest.domain.editions import Rendering
 from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
 from digest.domain.pace import Caps
 from digest.mail import smtp
 from digest.mail.letters import Letters, Publication, Senders
-from digest.mail.render import Rendered, Renderer
+from digest.mail.render import Invitation, Rendered, Renderer
+from digest.mail.targets import ArticleLinks, Pictures, Targets
 from digest.mail.wire import Sign
 from digest.store import Store, editions, workers
 
@@ -26,24 +28,45 @@ def letters(
     def notice(notice_id: int) -> Rendered:
         with store.read() as tx:
             found = workers.notice(tx, notice_id)
-        return renderer.notice(found.subject, found.text)
+            is_draft = found.edition_id is not None and found.subject.endswith(notices.DRAFT_READY)
+            picks = editions.picked(tx, found.edition_id) if is_draft and found.edition_id else []
+        if not picks:
+            return renderer.alert(found.subject, found.text)
+        return renderer.draft_ready(found.subject, found.text, config.site.name, picks)
 
     def confirmation(newsletter: str, language: str, already: bool) -> Rendered:
-        title = newsletters[newsletter].title
-        return renderer.confirmation(
-            newsletter_title=title,
-            site_name=config.site.name,
-            site_url=config.site.url,
-            language=language,
-            postal_address=config.site.postal_address,
-            already=already,
-            promise=config.newsletters[newsletter].promise,
-            consent=config.subscribing.consent.format(title=title, site=config.site.name),
-            valid_for_hours=round(config.subscribing.confirm_within.total_seconds() / 3600),
-        )
+        return renderer.confirmation(invitation(config, newsletter, renderer, language), language, already=already)
 
     publications = {each.name: Publication(each.name, each.title, each.language) for each in newsletters.values()}
     return Letters(links, _senders(config), publications, frozen, confirmation, notice, _signer(config))
+
+
+def invitation(config: Config, newsletter: str, renderer: Renderer, language: str) -> Invitation:
+    """What letters and pages say of a newsletter; the consent line is kept as proof, so it is made here alone.
+
+    Words that are ours by default are said in the reader's language; those of config.toml stay as they are.
+    """
+    section = config.newsletters[newsletter]
+    said = renderer.language(language).catalogue.gettext
+    consent = said(config.subscribing.consent).format(title=section.title, site=config.site.name)
+    return Invitation(
+        newsletter_title=section.title,
+        site_name=config.site.name,
+        site_url=config.site.url,
+        postal_address=config.site.postal_address,
+        promise=said(section.promise),
+        consent=consent,
+        valid_for=config.subscribing.confirm_within,
+    )
+
+
+def targets(config: Config, links: Links, newsletters: dict[str, Newsletter]) -> Targets:
+    """Where the links of mails lead, and where their pictures come from."""
+    mail, zones = config.mail, {name: each.zone for name, each in newsletters.items()}
+    return Targets(
+        ArticleLinks(links, mail.utm.value(), config.site_hosts, zones, mail.count_clicks),
+        Pictures(links, mail.resize_images),
+    )
 
 
 def _senders(config: Config) -> Senders:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from digest.config_mail import Mail, ThemeSection
 from digest.config_newsletters import NewsletterSection
 from digest.config_sources import AnySource
-from digest.config_types import Duration, Mailbox, Section, WebAddress, Zone, is_loopback, split_mailbox
+from digest.config_types import (
+    Duration,
+    Mailbox,
+    Section,
+    WebAddress,
+    Zone,
+    is_loopback,
+    split_mailbox,
+)
 from digest.domain.articles import Pages
 from digest.domain.newsletters import (
     Newsletter,
@@ -32,6 +42,7 @@ class Site(Section):
     language: Literal["en", "pl", "uk"] = "en"
     timezone: Zone = "UTC"
     postal_address: str = ""
+    languages: tuple[Literal["en", "pl", "uk"], ...] = ()  # that sign-up pages offer besides `language`
     prefixes: tuple[Annotated[str, Field(pattern=r"^(/[^/?#\s]+)+/?$")], ...] = ()
 
 
@@ -43,6 +54,7 @@ class Web(Section):
     port: int = Field(8080, ge=0, le=65535)
     secret: SecretStr
     trusted_proxies: tuple[str, ...] = ()
+    archive_noindex: bool = False
 
     @field_validator("secret")
     @classmethod
@@ -142,17 +154,6 @@ class Dkim(Section):
         return self
 
 
-class Mail(Section):
-    """Who the mail is from and where answers and bounces go."""
-
-    model_config = Section.model_config | ConfigDict(populate_by_name=True)
-
-    from_: Mailbox = Field(alias="from")
-    confirmation_from: Mailbox | None = None
-    reply_to: Mailbox | None = None
-    bounce_address: Mailbox | None = None
-
-
 class Desk(Section):
     """The editors. Each address hears of drafts, holds and troubles."""
 
@@ -213,6 +214,7 @@ class Config(Section):
     smtp: Smtp = Smtp()
     dkim: Dkim = Dkim()
     mail: Mail
+    theme: ThemeSection = ThemeSection()
     desk: Desk = Desk()
     collecting: Collecting = Collecting()
     delivering: Delivering = Delivering()
@@ -272,6 +274,19 @@ class Config(Section):
     def pages(self) -> Pages:
         """How the site's pages are told apart."""
         return Pages(self.site.url, self.site.prefixes)
+
+    @property
+    def site_hosts(self) -> list[str]:
+        """The hosts whose links get the campaign."""
+        return [urlsplit(self.site.url).hostname or "", *self.mail.utm.hosts]
+
+    @property
+    def image_folder(self) -> Path:
+        """Where resized pictures are kept."""
+        if self.mail.image_folder:
+            return self.folder / self.mail.image_folder
+        scheme, _, path = self.database_url.partition(":///")
+        return (Path(path).parent if scheme == "sqlite" and path != ":memory:" else self.folder) / "cache" / "img"
 
     @property
     def database_url(self) -> str:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from digest.config_types import Duration, Section
 from digest.config_types import zone as _zone
+from digest.domain.findings import NAMES, unknown
 from digest.domain.newsletters import (
     Approval,
     Block,
@@ -91,8 +92,18 @@ class NewsletterSection(Section):
     cutoff: str = ""  # empty: the schedule
     catch_up: Duration = timedelta(hours=12)
     approval: Approval = Approval.NONE
+    allow: tuple[str, ...] = ()
+    layout: Literal["images", "text"] = "images"
+    show_views: bool = True
     selection: SelectionSection = SelectionSection()
     plausibility: PlausibilitySection = PlausibilitySection()
+
+    @field_validator("allow")
+    @classmethod
+    def _findings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if strange := unknown(value):
+            raise ValueError(f"no check finds {strange[0]!r}; they find: {', '.join(NAMES)}")
+        return value
 
     @field_validator("schedule", "cutoff")
     @classmethod

@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from digest.domain.addresses import Address
 from digest.errors import InvalidAddress
@@ -62,6 +62,17 @@ def zone(value: str) -> str:
     return value
 
 
+def _picture(value: str) -> str:
+    """A picture's address that a mail can show."""
+    if value and not (value.startswith("https://") and not re.search(r"[\s\"'<>\\]", value)):
+        raise ValueError("write an https address, such as https://news.example.com/logo.png")
+    return value
+
+
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+_FONT = r"(?:'[A-Za-z0-9 ]+'|[A-Za-z-]+)"
+Fonts = Annotated[str, Field(pattern=rf"^{_FONT}(?:, *{_FONT})*$")]
+Picture = Annotated[str, BeforeValidator(lambda v: _picture(v) if isinstance(v, str) else v)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
 WebPage = Annotated[str, BeforeValidator(lambda v: _web_page(v) if isinstance(v, str) else v)]

@@ -78,6 +78,16 @@ def resend(store: Store, edition_id: int, states: frozenset[DeliveryState], read
         return again
 
 
+def write_note(store: Store, edition_id: int, note: str) -> Edition:
+    """The editor's note above the stories, in Markdown; empty takes it back. Raises WrongState once it is frozen."""
+    with store.begin() as tx:
+        edition = editions.required(tx, edition_id, lock=True)
+        if edition.frozen_at is not None:
+            raise WrongState("edition", edition_id, edition.state, "changed", "what readers get is frozen")
+        editions.update(tx, edition_id, note=note)
+        return editions.required(tx, edition_id)
+
+
 # --- the desk's wishes for an article -------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class DigestError(Exception):
     """Something went wrong that a person should hear about in one line. `exit_code` is the command's."""
@@ -66,6 +68,20 @@ class RenderError(DigestError):
         self.check = check
         self.detail = detail
         super().__init__(f"the mail failed the check {check!r}: {detail}")
+
+
+class NotFit(DigestError):
+    """An edition has faults that keep it from being sent: `faults` holds (name, what, remedy) of each."""
+
+    def __init__(self, edition_id: int, faults: Sequence[tuple[str, str, str]]) -> None:
+        self.edition_id = edition_id
+        self.faults = tuple(faults)
+        names = " ".join(f"--allow {name}" for name in dict.fromkeys(name for name, _, _ in faults))
+        listed = "".join(f"\n  - {name}: {text}. {fix}" for name, text, fix in faults)
+        super().__init__(
+            f"edition {edition_id} is not sent:{listed}\n"
+            f"To send it all the same: digest edition send {edition_id} {names}"
+        )
 
 
 class NotFound(DigestError):

@@ -14,14 +14,14 @@ from digest import picking
 from digest.domain import notices
 from digest.domain.deliveries import Settled
 from digest.domain.editions import UNFROZEN, Edition, EditionState, Pick, Rendering
+from digest.domain.looking import LookAgain, Looked, NotLookedAt
 from digest.domain.newsletters import Approval, Fallback, Newsletter
 from digest.domain.periods import Period
 from digest.errors import DigestError, NotFound, StoreConflict, TooFewArticles
 from digest.store import Store, Transaction, deliveries, editions, workers
 
-Press = Callable[[Newsletter, Edition, Sequence[Pick]], Rendering]  # lays an edition out, before any reader
+Press = Callable[[Newsletter, Edition, Sequence[Pick], str], Rendering]  # lays an edition out in a language
 TellDesk = Callable[[int, str, str], None]  # edition id, subject, text
-LookAgain = Callable[[Sequence[str]], Mapping[str, str]]  # of these pages, those that are gone, and how we know
 
 _NOT_PLAUSIBLE = "its counts are not plausible"
 _LOOKS = 4  # at pages that moved up, at the most: each may take seconds
@@ -73,9 +73,10 @@ def draft(
 
 def _lay_out(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition) -> None:
     """See that the mail can be made of the picks."""
-    rendering = press(newsletter, edition, editions.picked(tx, edition.id))
+    rendering = press(newsletter, edition, editions.picked(tx, edition.id), newsletter.language)
     audience, excluded = deliveries.count_audience(tx, newsletter.name)
-    editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded)
+    notes = [*edition.notes, *(f"so that mailboxes show it whole: {each}" for each in rendering.shortened)]
+    editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded, notes=notes)
 
 
 # --- sending -------------------------------------------------------------------------------------
@@ -94,45 +95,20 @@ def release(
     Safe to call twice, or by two at once: one edition is queued once. A paused edition goes on. `look_again` is asked
     right before freezing which of the picked pages are gone; with too few left the edition is skipped.
     """
-    looked, looks_left = _Looked(look_again), _LOOKS
+    looked, looks_left = Looked(look_again), _LOOKS
     while True:
         try:
             with store.begin(snapshot=True) as tx:
-                return _release(tx, press, newsletter, edition_id, looked if looks_left else _Looked(None), now)
+                return _release(tx, press, newsletter, edition_id, looked if looks_left else Looked(None), now)
         except StoreConflict:
             continue  # another draft or release of it came first: look again
-        except _NotLookedAt as error:
+        except NotLookedAt as error:
             looked.look(error.args[0])  # the network, outside of any transaction
             looks_left -= 1
 
 
-class _NotLookedAt(Exception):
-    """Its pages were not asked about yet: picks, or those that moved up."""
-
-
-class _Looked:
-    """What is known of the picked pages right before freezing."""
-
-    def __init__(self, look_again: LookAgain | None) -> None:
-        self._look_again = look_again
-        self._asked: set[str] = set()
-        self.gone: dict[str, str] = {}
-
-    def look(self, urls: Sequence[str]) -> None:
-        """Ask about pages."""
-        assert self._look_again is not None
-        self._asked.update(urls)
-        self.gone.update(self._look_again(urls))
-
-    def must_know(self, picks: Sequence[Pick]) -> None:
-        """Raises _NotLookedAt."""
-        urls = [pick.article.url for pick in picks if pick.article.url not in self._asked]
-        if urls and self._look_again is not None:
-            raise _NotLookedAt(urls)
-
-
 def _release(
-    tx: Transaction, press: Press, newsletter: Newsletter, edition_id: int, looked: _Looked, now: datetime
+    tx: Transaction, press: Press, newsletter: Newsletter, edition_id: int, looked: Looked, now: datetime
 ) -> Edition:
     edition = editions.required(tx, edition_id, lock=True)
     if edition.state is EditionState.PAUSED:
@@ -148,7 +124,7 @@ def _release(
 
 
 def _freeze_and_queue(
-    tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, looked: _Looked, now: datetime
+    tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, looked: Looked, now: datetime
 ) -> None:
     if edition.state in (EditionState.DRAFTED, EditionState.APPROVED):
         looked.must_know(editions.picked(tx, edition.id))
@@ -159,8 +135,10 @@ def _freeze_and_queue(
     editions.must_move(tx, edition.id, EditionState.SENDING, "sent", hint, frozen_at=now)
     if not picks:
         raise TooFewArticles(0, 1)
-    rendering = press(newsletter, editions.required(tx, edition.id), picks)
-    editions.freeze(tx, [rendering])
+    present = editions.required(tx, edition.id)
+    languages = [newsletter.language, *deliveries.other_languages(tx, newsletter.name, newsletter.language)]
+    rendering, *others = [press(newsletter, present, picks, language) for language in languages]
+    editions.freeze(tx, [rendering, *others])
     audience, queued, excluded = deliveries.queue_edition(tx, edition, now)
     if queued + excluded != audience:
         raise DigestError(f"{queued} prepared and {excluded} excluded are not the {audience} readers of the edition")
@@ -192,7 +170,9 @@ def publish_due(
         if edition.state is EditionState.SKIPPED and not edition.reason.startswith(_NOT_PLAUSIBLE):  # that was told
             tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(edition))
         elif now < send_at or newsletter.approval is Approval.REQUIRED:
-            tell_desk(edition.id, f"{newsletter.title}: the draft is ready", notices.draft_ready(newsletter, edition))
+            tell_desk(
+                edition.id, f"{newsletter.title}: {notices.DRAFT_READY}", notices.draft_ready(newsletter, edition)
+            )
     if now < send_at or edition.state not in UNFROZEN or not _may_go(newsletter, edition):
         return edition
     if missed:
@@ -282,14 +262,27 @@ def archive(store: Store, newsletter: str | None = None) -> list[Edition]:
         return editions.listed(tx, newsletter, [EditionState.SENT, EditionState.SENDING, EditionState.PAUSED])
 
 
-def archived(store: Store, edition_id: int) -> tuple[Edition, Rendering]:
-    """A frozen edition as it was sent. Raises NotFound."""
+def announced(store: Store, found: Sequence[Edition], languages: Mapping[str, str]) -> dict[int, str]:
+    """The preheaders of editions by their ids, in the language of each newsletter."""
+    with store.read() as tx:
+        said = editions.preheaders(tx, [each.id for each in found])
+    return {each.id: said.get((each.id, languages[each.newsletter]), "") for each in found}
+
+
+def archived(store: Store, edition_id: int, language: str = "") -> tuple[Edition, Rendering]:
+    """A frozen edition as it was sent, in that language if it was sent in it. Raises NotFound."""
     with store.read() as tx:
         edition = editions.required(tx, edition_id)
         frozen = editions.frozen(tx, edition_id)
     if not frozen or edition.state not in (EditionState.SENT, EditionState.SENDING, EditionState.PAUSED):
         raise NotFound("edition", edition_id, "it is not published")
-    return edition, frozen[0]
+    return edition, next((each for each in frozen if each.language == language), frozen[0])
+
+
+def was_told(store: Store, edition_id: int, subject: str, text: str) -> bool:
+    """Whether the desk has heard this very thing about the edition."""
+    with store.read() as tx:
+        return any((each.subject, each.text) == (subject, text) for each in workers.notices_of(tx, edition_id))
 
 
 def tell_desk(store: Store, addresses: Sequence[str], edition_id: int, subject: str, text: str, now: datetime) -> None:

@@ -137,3 +137,17 @@ def test_a_prefix_is_a_path_of_whole_segments(write, prefix):
 def test_prefixes_are_taken_off_the_sites_pages(write):
     config = read_config(write(GOOD.replace("[web]", 'prefixes = ["/m", "/pl/amp-pages/"]\n[web]', 1)), {})
     assert config.pages.key("/m/a") == config.pages.key("/pl/amp-pages/a/") == "news.example.com/a"
+
+
+def test_a_campaign_says_what_may_stand_in_braces(write):
+    assert "{newsletter}, {number}, {date}" in problems(write(GOOD + '[mail.utm]\ncampaign = "{numbre}"\n'))
+    utm = read_config(write(GOOD + '[mail.utm]\ncampaign = "{newsletter}-{number}"\n'), {}).mail.utm
+    assert utm.value().campaign == "{newsletter}-{number}"
+
+
+def test_pictures_lie_beside_the_database(write, tmp_path):
+    database = '[database]\nurl = "sqlite:////var/lib/digest/digest.db"\n'
+    folders = [read_config(write(GOOD + text), {}).image_folder for text in ("", database)]
+    assert [str(each) for each in folders] == [f"{tmp_path}/cache/img", "/var/lib/digest/cache/img"]
+    postgresql = '[database]\nurl = "postgresql://digest@db.example.com/digest"\n'
+    assert read_config(write(GOOD + postgresql), {}).image_folder == tmp_path / "cache" / "img"

@@ -37,9 +37,9 @@ WEEKLY = Newsletter(
 )
 
 
-def press(newsletter, edition: Edition, picks) -> Rendering:
+def press(newsletter, edition: Edition, picks, language="en") -> Rendering:
     titles = ", ".join(pick.article.title for pick in picks)
-    return Rendering(edition.id, "en", titles, "", f"<p>{titles}</p>", titles, "mark")
+    return Rendering(edition.id, language, titles, "", f"<p>{titles}</p>", titles, "mark")
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ COMMANDS = {
     "edition": ("edition", True),
     "subscribers": ("subscribers", True),
     "bounces": ("bounces", True),
+    "dkim": ("dkim", True),
     "config": ("config", True),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,21 +12,21 @@ import typer
 
 from digest import desk, publishing
 from digest.app import App
-from digest.cli import sending
+from digest.cli import preflighting, sending
 from digest.cli.edition_views import edition_json, print_edition, write_preview
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import fail, local, print_json, print_json_list, say, table
 from digest.domain.deliveries import DeliveryState, Verdict, judge
-from digest.domain.editions import Edition, EditionState
+from digest.domain.editions import LONGEST_NOTE, Edition, EditionState
 from digest.domain.newsletters import Approval
 from digest.errors import UsageError, WrongState
 from digest.mail.addresses import parse
-from digest.mail.checks import check_message
 
 _SCREENFUL = 1_000  # rows of a table for a person
 app = typer.Typer(help="Editions: draft, show, preview, approve, send, ...", no_args_is_help=True)
 _Json = typer.Option(False, "--json", help="Print JSON.")
 _Edition = typer.Argument("latest", help="Its id, or `latest`.")
+_Allow = typer.Option([], "--allow", metavar="NAME", help="An error of `digest edition check` that is to stop nothing.")
 _Newsletter = typer.Option(None, help="Which newsletter; needed when there are several.")
 
 
@@ -85,37 +86,31 @@ def preview(
     out: Path = typer.Option(Path("preview"), help="The folder to write into."),
     as_json: bool = _Json,
 ) -> None:
-    """Write the html, the text and the .eml exactly as a reader would get them."""
+    """Write the html, the text and the .eml exactly as a reader would get them, and say where they can be seen."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         rendering, message = opening.sample(found, "reader@example.com", clock())
         paths = write_preview(out, found, rendering, message.content)
+        link = opening.links.preview(found.id)
     if as_json:
-        print_json({"edition": found.id, "subject": rendering.subject, **paths})
+        print_json({"edition": found.id, "subject": rendering.subject, "link": link, **paths})
     else:
         for path in paths.values():
             say(str(path))
+        say(f"In a browser, with `digest serve` running: {link}")
 
 
 @app.command()
-def check(edition: str = _Edition, as_json: bool = _Json) -> None:
-    """See that the mail can be sent as it is."""
+def check(
+    edition: str = _Edition,
+    allow: list[str] = _Allow,
+    offline: bool = typer.Option(False, "--offline", help="Ask no server whether links and pictures are there."),
+    as_json: bool = _Json,
+) -> None:
+    """Look at the mail before it goes out: links, pictures, subject, size, contrast, spam rules, sender."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
-        rendering, message = opening.sample(found, "reader@example.com", clock())
-        findings = check_message(message.content, rendering.subject)
-        if not opening.config.site.postal_address:
-            findings.append("[site] postal_address is empty: the law of many countries wants it in the mail")
-    size = len(rendering.html.encode())
-    if as_json:
-        print_json(
-            {"edition": found.id, "html_bytes": size, "message_bytes": len(message.content), "findings": findings}
-        )
-    else:
-        say(f"{size:,} bytes of html, {len(message.content):,} on the wire")
-        for finding in findings:
-            say(f"  - {finding}", "yellow")
-        say("Nothing else to report." if findings else "All is well.")
+        raise typer.Exit(preflighting.check(opening, found, allow, clock(), offline=offline, as_json=as_json))
 
 
 @app.command()
@@ -146,6 +141,7 @@ def test(
 def send(
     edition: str = _Edition,
     newsletter: str | None = _Newsletter,
+    allow: list[str] = _Allow,
     processes: int = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections."),
     as_json: bool = _Json,
 ) -> None:
@@ -156,7 +152,7 @@ def send(
         if chosen.approval is Approval.REQUIRED and found.state is EditionState.DRAFTED:
             hint = f"it waits for approval: digest edition approve {found.id}"
             raise WrongState("edition", found.id, found.state, "sent", hint)
-        opening.release(found, clock())
+        opening.release(found, clock(), preflighting.allowed_names(allow))
         settled = sending.deliver(opening, found.id, quiet=as_json, processes=processes)
         if as_json:
             print_json(edition_json(opening.store, settled))
@@ -173,6 +169,26 @@ def watch(
         settled = sending.watch(opening, found.id, as_json=as_json)
         if not as_json:
             sending.report(opening, settled, quiet=False)
+
+
+@app.command()
+def note(
+    edition: str = _Edition,
+    text: str | None = typer.Option(None, help="The note, in Markdown: *soft*, **strong**, [words](https://...)."),
+    file: Path | None = typer.Option(None, help="A file that holds it; - reads what is piped in."),
+    clear: bool = typer.Option(False, "--clear", help="Take it back."),
+) -> None:
+    """Put a note of the editor above the stories."""
+    if sum((text is not None, file is not None, clear)) != 1:
+        raise UsageError("say which: --text NOTE, --file PATH or --clear")
+    written = text or ""
+    if file is not None:
+        written = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    if len(written) > LONGEST_NOTE:
+        raise UsageError(f"the note has {len(written):,} characters; {LONGEST_NOTE:,} are the most")
+    with opened() as opening:
+        found = desk.write_note(opening.store, publishing.find(opening.store, edition).id, written)
+        say(f"Edition {found.id} {'has no note now' if clear else 'has its note'}. See it: digest edition preview")
 
 
 @app.command()

@@ -7,9 +7,9 @@ from typing import Any
 
 from digest.app import App
 from digest.cli.explaining import candidate_json, explain, show_notes, show_ranked
-from digest.cli.printing import local, say
+from digest.cli.printing import local, say, table
 from digest.domain.editions import Edition, EditionState, Rendering
-from digest.store import Store, candidates, deliveries, editions
+from digest.store import Store, candidates, clicks, deliveries, editions
 
 
 def edition_json(store: Store, edition: Edition, *, full: bool = True) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def edition_json(store: Store, edition: Edition, *, full: bool = True) -> dict[s
         picks = editions.picked(tx, edition.id) if full else []
         record = candidates.load(tx, edition.id, whole=True) if full else None
         counts = deliveries.counts(tx, edition.id)
+        followed = clicks.of_edition(tx, edition.id)
     shown: dict[str, Any] = {
         "id": edition.id,
         "newsletter": edition.newsletter,
@@ -30,6 +31,7 @@ def edition_json(store: Store, edition: Edition, *, full: bool = True) -> dict[s
         "audience": edition.audience,
         "excluded": edition.excluded,
         "counts": counts,
+        "clicks": [{"position": position, "clicks": number} for position, number in followed.items()],
         "basis": edition.basis,
         "notes": edition.notes,
     }
@@ -60,6 +62,7 @@ def print_edition(app: App, edition: Edition, *, explained: bool = False) -> Non
     say(f"  {local(edition.period.start, newsletter.zone)} up to {local(edition.period.end, newsletter.zone)}")
     if edition.subject:
         say(f"  Subject: {edition.subject}")
+        say(f"  See it:  {app.links.preview(edition.id)}")
     show_notes(edition.notes)
     with app.store.read() as tx:
         record = candidates.load(tx, edition.id, whole=explained)
@@ -71,13 +74,24 @@ def print_edition(app: App, edition: Edition, *, explained: bool = False) -> Non
         counts = ", ".join(f"{number:,} {state}" for state, number in shown["counts"].items() if number)
         say(f"{edition.audience:,} readers, {edition.excluded:,} excluded: {counts or 'nothing queued'}")
     elif edition.audience and edition.state is not EditionState.SKIPPED:
-        say(f"{edition.audience:,} readers would get it. See it: digest edition preview {edition.id}")
+        say(f"{edition.audience:,} readers would get it.")
     elif not record.candidates:
         say("No article was read or published in that period. Is everything collected? digest collect --check")
+    if shown["clicks"]:
+        _show_clicks(app.store, edition, {each["position"]: each["clicks"] for each in shown["clicks"]})
     if edition.state is EditionState.SENDING:
         say(f"Watch it: digest edition watch {edition.id}, or {app.links.progress(edition.id)}")
     if edition.state is EditionState.PAUSED:
         say(f"To go on: digest edition send {edition.id}")
+
+
+def _show_clicks(store: Store, edition: Edition, followed: dict[int, int]) -> None:
+    """How often each article was opened from the mail, most first."""
+    with store.read() as tx:
+        titles = {pick.position: pick.article.title for pick in editions.picked(tx, edition.id)}
+    say(f"{sum(followed.values()):,} clicks:")
+    most = sorted(followed.items(), key=lambda each: (-each[1], each[0]))
+    table(("clicks", "no.", "title"), [(n, place, titles.get(place, "")) for place, n in most], right=("clicks", "no."))
 
 
 def write_preview(folder: Path, edition: Edition, rendering: Rendering, message: bytes) -> dict[str, str]:

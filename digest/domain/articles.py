@@ -46,6 +46,7 @@ class FoundArticle:
     author: str = ""
     tags: tuple[str, ...] = ()
     shares: int | None = None  # how often it was shared, where the source says so
+    words: int | None = None  # of its text, where the source gives it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Article:
     pinned_position: int | None = None  # the place the desk wants it at, from 1
     gone_at: datetime | None = None  # when its page was found to be no more
     shares: int | None = None
+    words: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

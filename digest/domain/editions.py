@@ -9,6 +9,8 @@ from enum import StrEnum
 from digest.domain.articles import Article
 from digest.domain.periods import Period
 
+LONGEST_NOTE = 5000  # characters of the editor's note
+
 
 class EditionState(StrEnum):
     """Where an edition stands. It is frozen from SENDING on."""
@@ -87,6 +89,7 @@ class Edition:
     excluded: int = 0
     basis: Basis = Basis.VIEWS
     notes: tuple[str, ...] = ()  # what one should know of its list
+    note: str = ""  # the editor's, in Markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +107,4 @@ class Rendering:
     html: str
     text: str
     mark: str
+    shortened: tuple[str, ...] = ()  # what was left out so that mailboxes show it whole; not kept

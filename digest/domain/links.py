@@ -14,6 +14,8 @@ _MAC = 16  # bytes: 128 bits
 _SHORT_MAC = 10  # bytes, in bounce addresses, where RFC 5321 leaves 64 octets in all
 _NUMBER = struct.Struct(">Q")
 _NUMBER_AND_TIME = struct.Struct(">QQ")
+_EDITION_AND_POSITION = struct.Struct(">QH")
+_ARTICLE_AND_PICTURE = struct.Struct(">Q8s")
 
 
 class Purpose(StrEnum):
@@ -25,6 +27,9 @@ class Purpose(StrEnum):
     MESSAGE = "message"
     ADDRESS = "address"
     PROGRESS = "progress"
+    PREVIEW = "preview"
+    CLICK = "click"
+    PICTURE = "picture"
 
 
 class Links:
@@ -69,6 +74,36 @@ class Links:
         """The edition id. Raises InvalidToken."""
         number: int
         (number,) = _NUMBER.unpack(self._open(Purpose.PROGRESS, token, _NUMBER.size))
+        return number
+
+    def click(self, edition_id: int, position: int) -> str:
+        """The counted link to an edition's article: the same for every reader."""
+        return self.url(f"r/{self._seal(Purpose.CLICK, _EDITION_AND_POSITION.pack(edition_id, position))}")
+
+    def read_click(self, token: str) -> tuple[int, int]:
+        """(edition id, position). Raises InvalidToken."""
+        sealed = self._open(Purpose.CLICK, token, _EDITION_AND_POSITION.size)
+        edition_id, position = _EDITION_AND_POSITION.unpack(sealed)
+        return edition_id, position
+
+    def picture(self, article_id: int, version: bytes) -> str:
+        """The address of an article's picture as we resize it; `version` is eight bytes, others for another picture."""
+        return self.url(f"img/{self._seal(Purpose.PICTURE, _ARTICLE_AND_PICTURE.pack(article_id, version))}.jpg")
+
+    def read_picture(self, token: str) -> tuple[int, bytes]:
+        """(article id, version). Raises InvalidToken."""
+        sealed = self._open(Purpose.PICTURE, token, _ARTICLE_AND_PICTURE.size)
+        article_id, version = _ARTICLE_AND_PICTURE.unpack(sealed)
+        return article_id, version
+
+    def preview(self, edition_id: int) -> str:
+        """The link that shows how an edition looks."""
+        return self.url(f"desk/preview/{self._seal(Purpose.PREVIEW, _NUMBER.pack(edition_id))}")
+
+    def read_preview(self, token: str) -> int:
+        """The edition id. Raises InvalidToken."""
+        number: int
+        (number,) = _NUMBER.unpack(self._open(Purpose.PREVIEW, token, _NUMBER.size))
         return number
 
     def envelope_sender(self, bounce_address: str, delivery_id: int) -> str:

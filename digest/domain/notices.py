@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 from digest.domain.editions import Edition
 from digest.domain.newsletters import Approval, Fallback, Newsletter
+from digest.errors import NotFit
+
+DRAFT_READY = "the draft is ready"  # how the subject of that notice ends
+NOT_FIT = "the edition was not sent"
 
 
 def draft_ready(newsletter: Newsletter, edition: Edition) -> str:
@@ -50,6 +54,17 @@ def corrected(done: Sequence[str]) -> str:
     """What was found when the picked pages were looked at right before freezing."""
     listed = "\n".join(f"- {each}" for each in done)
     return f"Right before the edition went out, its articles were looked at once more:\n{listed}"
+
+
+def not_fit(error: NotFit) -> str:
+    """The preflight found errors: nothing went out."""
+    listed = "\n".join(f"- {name}: {text}.\n  {fix}." for name, text, fix in error.faults)
+    names = " ".join(f"--allow {name}" for name in dict.fromkeys(name for name, _, _ in error.faults))
+    return (
+        f"The edition was to go out, and the last look at it found:\n{listed}\n\n"
+        f"Nothing was sent and nobody is lost. Once it is mended: digest edition send {error.edition_id}\n"
+        f"To send it as it is:                                 digest edition send {error.edition_id} {names}"
+    )
 
 
 def missed(edition: Edition, reason: str) -> str:

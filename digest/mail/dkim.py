@@ -17,6 +17,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from digest.errors import ConfigurationError
 
@@ -90,12 +91,17 @@ def load(domain: str, rsa_key: tuple[str, Path] | None, ed25519_key: tuple[str, 
     return Signer(domain, keys)
 
 
-def _load(selector: str, path: Path, kind: str) -> _Key:
+def read_pem(path: Path) -> PrivateKeyTypes:
+    """A private key from its PEM file. Raises ConfigurationError."""
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        return serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         words = error.strerror if isinstance(error, OSError) else "it is no private key in PEM without a password"
         raise ConfigurationError([f"dkim: the key {path.name} cannot be read: {words}"]) from None
+
+
+def _load(selector: str, path: Path, kind: str) -> _Key:
+    key = read_pem(path)
     if kind == "rsa" and isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _LEAST_BITS:
         rsa_key, how, digest = key, padding.PKCS1v15(), hashes.SHA256()
         return _Key(b"rsa-sha256", selector.encode("ascii"), lambda signed: rsa_key.sign(signed, how, digest))

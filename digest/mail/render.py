@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,16 +19,20 @@ from digest.domain.editions import Pick
 from digest.errors import RenderError
 from digest.mail.checks import MAX_HTML, check_html, check_slots
 from digest.mail.clean import clean_header, clean_text, clean_url, shorten
+from digest.mail.languages import Language, known, language
+from digest.mail.note import written
 from digest.mail.slots import new_mark, slot
+from digest.mail.stories import IMAGE_WIDTH, Story, story_of
+from digest.mail.theme import Theme
 
 SUBJECT_LIMIT = 110
 EXCERPTS = (240, 140, 80, 0)  # characters; the next shorter one is taken while the html is too large
-IMAGE_WIDTH = 536  # pixels: the column inside the 600 px table
+_PLAIN = Theme()
 
 
 @dataclass(frozen=True, slots=True)
 class DigestIssue:
-    """What an edition is made of."""
+    """What an edition is made of, in one language."""
 
     newsletter_title: str
     site_name: str
@@ -40,8 +44,24 @@ class DigestIssue:
     sign_up_url: str
     postal_address: str
     language: str
-    promise: str
     by_newest: bool = False  # its articles were not chosen by how often they were read
+    is_weekly: bool = True
+    layout: str = "images"  # or text
+    show_views: bool = True
+    note: str = ""  # the editor's, in Markdown
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What letters about a subscription say of the newsletter, in the words readers were shown."""
+
+    newsletter_title: str
+    site_name: str
+    site_url: str
+    postal_address: str
+    promise: str
+    consent: str
+    valid_for: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +77,6 @@ class Rendered:
     shortened: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
-    """A pick as the template sees it: clean text, safe URLs."""
-
-    position: int
-    title: str
-    url: str
-    excerpt: str
-    section: str
-    author: str
-    views: str
-    image: str
-    alt: str
-    height: int | None
-    block: str = ""  # the heading it stands under
-    is_sponsored: bool = False
-    is_read: bool = True
-
-
 def templates_folder() -> Path:
     """Where the templates are: in the wheel beside the code, in a checkout at its root."""
     packaged = Path(str(files("digest"))) / "templates"
@@ -85,147 +86,151 @@ def templates_folder() -> Path:
 class Renderer:
     """Renders every mail. Folders given first win, so a publisher can replace one template and keep the rest."""
 
-    def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader([*folders, templates_folder() / "email"]),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.filters["wrapped"] = _wrapped
-        self._environment.filters["section_header"] = str.upper
+    def __init__(self, folders: Sequence[Path] = (), theme: Theme = _PLAIN) -> None:
+        self._folders = [*folders, templates_folder() / "email"]
+        self._theme = theme.values()
+        self._environments: dict[str, Environment] = {}
 
     def digest(self, issue: DigestIssue) -> Rendered:
         """An edition. Excerpts shorten, then images go, then the list, until the html fits. Raises RenderError."""
         mark = new_mark()
-        lead = clean_header(issue.picks[0].article.title, 70)
+        spoken = self.language(issue.language)
+        lead = spoken.set(clean_header(issue.picks[0].article.title, 70))
         subject = clean_header(f"{lead} · {issue.newsletter_title}", SUBJECT_LIMIT)
         shortened: list[str] = []
-        for excerpt, images, keep in _sizes(len(issue.picks)):
-            stories = [_story(pick, excerpt, images, issue.language) for pick in issue.picks[:keep]]
-            context: dict[str, object] = {
-                **_facts(issue),
-                "stories": stories,
-                "subject": subject,
-                "preheader": _preheader(stories),
-            }
+        facts = self._facts(issue, spoken)
+        for excerpt, images, keep in _sizes(issue):
+            stories = [story_of(pick, excerpt, images, spoken) for pick in issue.picks[:keep]]
+            preheader = _preheader(stories)
+            context = {**facts, "stories": stories, "subject": subject, "preheader": preheader}
             rendered = self._render("digest", context, mark, {"unsubscribe": 1}, issue.language)
             if len(rendered.html.encode()) <= MAX_HTML:
                 return replace(rendered, shortened=tuple(shortened))
-            shortened = [f"excerpts at most {excerpt} characters", f"images: {images}", f"articles: {keep}"]
+            shortened = [f"excerpts of at most {excerpt} characters"]
+            shortened += [] if images else ["no images"]
+            shortened += [f"only {keep} of {len(issue.picks)} articles"] if keep < len(issue.picks) else []
         raise RenderError("size", f"one article alone makes more than {MAX_HTML:,} bytes of html")
 
-    def confirmation(
-        self,
-        *,
-        newsletter_title: str,
-        site_name: str,
-        site_url: str,
-        language: str,
-        postal_address: str,
-        already: bool,
-        promise: str,
-        consent: str,
-        valid_for_hours: int,
-    ) -> Rendered:
+    def _facts(self, issue: DigestIssue, spoken: Language) -> dict[str, object]:
+        note_html, note_text = written(issue.note)
+        return {
+            "title": clean_text(issue.newsletter_title),
+            "site_name": clean_text(issue.site_name),
+            "site_url": clean_url(issue.site_url),
+            "number": issue.number,
+            "date_line": spoken.day(issue.published_on),
+            "archive_url": clean_url(issue.archive_url),
+            "sign_up_url": clean_url(issue.sign_up_url),
+            "postal_address": clean_text(issue.postal_address),
+            "image_width": IMAGE_WIDTH,
+            "by_newest": issue.by_newest,
+            "weekly": issue.is_weekly,
+            "layout": issue.layout,
+            "show_views": issue.show_views,
+            "note_html": note_html,
+            "note_text": note_text,
+        }
+
+    def confirmation(self, invitation: Invitation, language: str, *, already: bool) -> Rendered:
         """Asks a reader to confirm; with `already` it says that there is nothing to do. Holds nothing they typed."""
-        title = clean_header(newsletter_title)
-        subject = f"You already get {title}" if already else f"Please confirm: {title}"
-        context = {
-            "subject": subject,
-            "preheader": clean_text(promise, 100),
-            "title": title,
-            "site_name": clean_text(site_name),
-            "site_url": clean_url(site_url),
-            "postal_address": clean_text(postal_address),
-            "already": already,
-            "promise": clean_text(promise),
-            "consent": clean_text(consent),
-            "days": max(1, valid_for_hours // 24),
-            "language": language,
-        }
         slots = {"unsubscribe": 1} if already else {"confirm": 1}
-        return self._render("confirmation", context, new_mark(), slots, language)
+        return self._letter("confirmation", invitation, language, slots, already=already)
 
-    def notice(self, subject: str, text: str) -> Rendered:
-        """A plain mail to the desk."""
-        lines = [clean_text(line) for line in text.split("\n")]
-        context: dict[str, object] = {
-            "subject": clean_header(subject),
-            "preheader": "",
-            "lines": lines,
-            "language": "en",
-        }
-        return self._render("notice", context, new_mark(), {}, "en")
+    def reminder(self, invitation: Invitation, language: str) -> Rendered:
+        """Asks a reader who has not confirmed once more."""
+        return self._letter("reminder", invitation, language, {"confirm": 1})
 
-    def _render(
-        self, mail: str, context: dict[str, object], mark: str, slots: dict[str, int], language: str
+    def welcome(self, invitation: Invitation, language: str, first: datetime, latest_url: str) -> Rendered:
+        """Greets a reader who has confirmed. `first` is when the next edition comes, local time."""
+        spoken = self.language(language)
+        more = {"first_day": f"{spoken.day(first)}, {spoken.hour(first)}", "latest_url": clean_url(latest_url)}
+        return self._letter("welcome", invitation, language, {"unsubscribe": 1}, **more)
+
+    def goodbye(self, invitation: Invitation, language: str, sign_up_url: str) -> Rendered:
+        """Says that no further edition will come."""
+        return self._letter("goodbye", invitation, language, {}, sign_up_url=clean_url(sign_up_url))
+
+    def _letter(
+        self, mail: str, invitation: Invitation, language: str, slots: dict[str, int], **more: object
     ) -> Rendered:
-        links = {f"{name}_link": slot(mark, name) for name in slots}
-        context = {**context, **links}
+        context = {
+            "subject": "",
+            "preheader": clean_text(invitation.promise, 100),
+            "title": clean_header(invitation.newsletter_title),
+            "site_name": clean_text(invitation.site_name),
+            "site_url": clean_url(invitation.site_url),
+            "postal_address": clean_text(invitation.postal_address),
+            "promise": clean_text(invitation.promise),
+            "consent": clean_text(invitation.consent),
+            "days": max(1, invitation.valid_for.days),
+            **more,
+        }
+        return self._render(mail, context, new_mark(), slots, language)
+
+    def alert(self, subject: str, text: str) -> Rendered:
+        """A plain mail to the desk."""
+        return self._render("desk-alert", _desk_words(subject, text), new_mark(), {}, "en")
+
+    def draft_ready(
+        self, subject: str, text: str, title: str, picks: Sequence[Pick], preview_url: str = ""
+    ) -> Rendered:
+        """A draft waits for the desk: what it holds, and why."""
+        shown = [
+            {"position": p.position, "title": clean_text(p.article.title, 200), "url": clean_url(p.article.url),
+             "reason": clean_text(p.reason)}
+            for p in picks
+        ]  # fmt: skip
+        more = {"title": clean_text(title), "picks": shown, "preview_url": clean_url(preview_url)}
+        return self._render("desk-draft", {**_desk_words(subject, text), **more}, new_mark(), {}, "en")
+
+    def language(self, code: str) -> Language:
+        """A language with the words of our catalogues."""
+        return language(known(code), templates_folder() / "locale")
+
+    def _environment(self, code: str) -> Environment:
+        if code not in self._environments:
+            spoken = self.language(code)
+            made = Environment(
+                loader=FileSystemLoader(self._folders),
+                autoescape=select_autoescape(["html"]),
+                undefined=StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+                auto_reload=False,
+                extensions=["jinja2.ext.i18n"],
+            )
+            made.install_gettext_translations(spoken.catalogue, newstyle=True)  # type: ignore[attr-defined]
+            made.filters["wrapped"] = _wrapped
+            made.globals.update(language=spoken.code, theme=self._theme)
+            self._environments[code] = made
+        return self._environments[code]
+
+    def _render(self, mail: str, context: dict[str, object], mark: str, slots: dict[str, int], code: str) -> Rendered:
+        context = {**context, **{f"{name}_link": slot(mark, name) for name in slots}}
+        environment, spoken = self._environment(known(code)), self.language(code)
         # Here, not at the top: a process that sends what is frozen never gets here, and inlining takes memory.
         from digest.mail.inlining import inline
 
-        html = self._environment.get_template(f"{mail}/body.html").render(context)
+        subject = environment.get_template(f"{mail}/subject.txt").render(context)
+        context["subject"] = subject = spoken.set(clean_header(subject, SUBJECT_LIMIT))
+        html = spoken.set_html(environment.get_template(f"{mail}/body.html").render(context))
         inlined = inline(html)
         check_html(html, inlined, mark, slots)
-        text = self._environment.get_template(f"{mail}/body.txt").render(context).strip() + "\n"
+        text = spoken.set(environment.get_template(f"{mail}/body.txt").render(context).strip()) + "\n"
         check_slots(text, mark, dict.fromkeys(slots, 1))
-        subject = clean_header(self._environment.get_template(f"{mail}/subject.txt").render(context), SUBJECT_LIMIT)
-        return Rendered(subject, str(context["preheader"]), inlined, text, mark, language)
+        return Rendered(subject, str(context["preheader"]), inlined, text, mark, spoken.code)
 
 
-def _sizes(count: int) -> list[tuple[int, bool, int]]:
+def _desk_words(subject: str, text: str) -> dict[str, object]:
+    lines = [clean_text(line) for line in text.split("\n")]
+    return {"subject": clean_header(subject), "preheader": "", "lines": lines}
+
+
+def _sizes(issue: DigestIssue) -> list[tuple[int, bool, int]]:
     """(excerpt length, with images, how many articles): everything, then less and less."""
+    count, images = len(issue.picks), issue.layout == "images"
     tails = [(EXCERPTS[-1], False, keep) for keep in range(count - 1, 0, -1)]
-    return [*((length, True, count) for length in EXCERPTS), (EXCERPTS[-1], False, count), *tails]
-
-
-def _facts(issue: DigestIssue) -> dict[str, object]:
-    from babel.dates import format_date
-
-    return {
-        "title": clean_text(issue.newsletter_title),
-        "site_name": clean_text(issue.site_name),
-        "site_url": clean_url(issue.site_url),
-        "number": issue.number,
-        "date_line": format_date(issue.published_on, format="full", locale=issue.language),
-        "archive_url": clean_url(issue.archive_url),
-        "sign_up_url": clean_url(issue.sign_up_url),
-        "postal_address": clean_text(issue.postal_address),
-        "promise": clean_text(issue.promise),
-        "language": issue.language,
-        "image_width": IMAGE_WIDTH,
-        "by_newest": issue.by_newest,
-    }
-
-
-def _story(pick: Pick, excerpt: int, with_images: bool, language: str) -> Story:
-    from babel.numbers import format_decimal
-
-    article = pick.article
-    image = article.image if with_images else None
-    url = clean_url(image.url) if image else ""
-    known = image and image.width and image.height
-    return Story(
-        position=pick.position,
-        title=clean_text(article.title, 200) or "Untitled",
-        url=clean_url(article.url),
-        excerpt=clean_text(article.summary, excerpt) if excerpt else "",
-        section=clean_text(article.section, 40),
-        author=clean_text(article.author, 60),
-        views=format_decimal(pick.views, locale=language),
-        image=url,
-        alt=clean_text(image.alt, 120) if image else "",
-        height=round(IMAGE_WIDTH * image.height / image.width)
-        if image and known and image.height and image.width
-        else None,
-        block="" if pick.is_sponsored else clean_text(pick.block, 60),
-        is_sponsored=pick.is_sponsored,
-        is_read=pick.views > 0,
-    )
+    return [*((length, images, count) for length in EXCERPTS), (EXCERPTS[-1], False, count), *tails]
 
 
 def _preheader(stories: Sequence[Story]) -> str:

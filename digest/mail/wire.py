@@ -7,20 +7,19 @@ RFC 5322 (headers), 2045 (quoted-printable), 2047 (encoded words), 8058 (one-cli
 
 from __future__ import annotations
 
-import email.policy
 import re
 from binascii import b2a_qp
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address as HeaderAddress
-from email.message import EmailMessage
 from email.utils import format_datetime
 from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
 from digest.mail.slots import pattern
+from digest.mail.words import mailbox_field, text_field
 
 LINE = 75  # octets of a quoted-printable line before its `=` (RFC 2045 section 6.7: 76 with it)
 Sign = Callable[[bytes, list[bytes]], bytes]  # (header fields, the body in pieces) -> the signature's header fields
@@ -110,26 +109,23 @@ def _date(moment: datetime) -> str:
 
 
 def _shared_headers(heading: Heading) -> bytes:
-    """From, Subject and their kind, encoded and folded by the standard library."""
-    message = EmailMessage(policy=email.policy.SMTP.clone(max_line_length=76))
+    """From, Subject and their kind."""
     local, _, domain = heading.from_address.rpartition("@")
-    message["From"] = HeaderAddress(heading.from_name, local, domain)
+    sender = HeaderAddress(username=local, domain=domain).addr_spec  # quotes what needs quotes
+    lines = mailbox_field("From", heading.from_name, sender).split("\r\n")
     if heading.reply_to:
-        message["Reply-To"] = heading.reply_to
-    message["Subject"] = heading.subject
-    message["MIME-Version"] = "1.0"
-    message["Content-Language"] = heading.language
-    head = b"".join(message.policy.fold_binary(name, value) for name, value in message.items())
-    raw = []
+        lines.append(f"Reply-To: {heading.reply_to}")
+    lines += text_field("Subject", heading.subject).split("\r\n")
+    lines += ["MIME-Version: 1.0", f"Content-Language: {heading.language}"]
     if heading.list_id:
         name = heading.list_name if heading.list_name.isascii() else ""
         quoted = '"' + re.sub(r'([\\"])', r"\\\1", name) + '" ' if name else ""
-        raw.append(f"List-Id: {quoted}<{heading.list_id}>")
+        lines.append(f"List-Id: {quoted}<{heading.list_id}>")
     if heading.feedback_id:
-        raw.append(f"Feedback-ID: {heading.feedback_id}")
+        lines.append(f"Feedback-ID: {heading.feedback_id}")
     if heading.auto_submitted:
-        raw.append("Auto-Submitted: auto-generated")
-    return head + "".join(_one_line(line) + "\r\n" for line in raw).encode("ascii")
+        lines.append("Auto-Submitted: auto-generated")
+    return "".join(_one_line(line) + "\r\n" for line in lines).encode("ascii")
 
 
 def _content_type(boundary: str) -> bytes:

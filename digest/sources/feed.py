@@ -25,7 +25,18 @@ from digest.sources.feed_text import WrongEncoding, readable
 from digest.sources.fetch import Fetched, Fetcher, with_login_of, without_password
 from digest.sources.json_feed import JsonFeed, is_json
 from digest.sources.paging import Page, all_pages, known_until, newest_of
-from digest.sources.plain import Markup, folded, image_of, pixels, text_of, title_of, too_far_ahead, web_url, words_of
+from digest.sources.plain import (
+    Markup,
+    folded,
+    image_of,
+    pixels,
+    text_of,
+    title_of,
+    too_far_ahead,
+    web_url,
+    words_in,
+    words_of,
+)
 
 _KINDS = ("rss", "atom", "cdf")
 _BEST_WIDTH = 1200  # pixels: sharp on a phone, and no original of five megabytes
@@ -161,6 +172,7 @@ def _article(entry: Any, base: str, zone: tzinfo, now: datetime) -> FoundArticle
         section=tags[0] if tags else "",
         author=folded(entry.get("author") or "", 200),
         tags=tags,
+        words=words_in(_content(entry)),
     )
 
 

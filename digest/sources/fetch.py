@@ -105,8 +105,9 @@ class Fetcher:
         form: Mapping[str, Any] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        method: str = "GET",
     ) -> Fetched:
-        """Read a URL; `params` are added to its query. Raises SourceError.
+        """Read a URL, or with HEAD what there is to say of it; `params` are added to its query. Raises SourceError.
 
         A busy server is asked again, not before it wants to be. `remembered` makes the request conditional. With a
         `form`, or a `body` that goes as JSON, it is a POST: for APIs that are asked that way, and change nothing.
@@ -115,7 +116,7 @@ class Fetcher:
             {"data": dict(form)} if form is not None else {"json": body} if body is not None else {}
         )
         more = {"User-Agent": USER_AGENT, **self.headers, **(headers or {}), **_conditions(remembered or {}, prefix)}
-        asked = {"method": "POST" if posted else "GET", "headers": more, **posted}
+        asked = {"method": "POST" if posted else method, "headers": more, **posted}
         place = str(httpx.URL(url).copy_merge_params(dict(params or {}))) if params else url
         left, wait = self.timeout.total_seconds(), self.first_wait
         for tries_left in reversed(range(self.tries)):
@@ -173,7 +174,8 @@ class Fetcher:
         for _ in range(_REDIRECTS + 1):
             async with self._stream(place, asked) as response:
                 if not response.has_redirect_location:
-                    content = await self._read(place, response) if response.status_code < 300 else b""
+                    has_content = response.status_code < 300 and asked["method"] != "HEAD"
+                    content = await self._read(place, response) if has_content else b""
                     return Fetched(str(response.url), response.status_code, content, response.headers)
                 there = urljoin(place, response.headers["location"])
             shown = without_password(there)

@@ -23,6 +23,7 @@ from digest.sources.plain import (
     title_of,
     too_far_ahead,
     web_url,
+    words_in,
     words_of,
 )
 
@@ -103,6 +104,7 @@ class JsonFeed:
             section=tags[0] if tags else "",
             author=_author(item) or _author(feed),
             tags=tags,
+            words=words_in(_text(item, "content_html") or _text(item, "content_text")),
         )
 
     def _published_at(self, item: Mapping[str, Any], title: str) -> datetime:

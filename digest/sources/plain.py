@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 from digest.domain.articles import Image
 
+_WHOLE = 80  # words; less is an excerpt
 MAX_TITLE = 500  # characters; a longer one is a mistake in the source
 MAX_SUMMARY = 1000
 # Of an article's text we look at the beginning, which most likely has the first picture. In many Pythons
@@ -88,6 +89,12 @@ def text_of(markup: str, longest: int = MAX_SUMMARY) -> str:
     """The text of a piece of HTML, white space folded, without the "read more" at its end."""
     words = " ".join(storable("".join(Markup(markup).parts)).split())
     return folded(_MORE.sub("…", _FOOTER.sub("", words)), longest)
+
+
+def words_in(markup: str) -> int | None:
+    """How many words a text has; None when it is too short to be a whole article's."""
+    number = len("".join(Markup(markup).parts).split()) if markup else 0
+    return number if number >= _WHOLE else None
 
 
 def title_of(markup: str) -> str:

@@ -30,6 +30,7 @@ from digest.sources.plain import (
 
 Row = tuple[str, Mapping[str, Any]]  # (where it stands, its values by column)
 
+MOST_WORDS = 1_000_000  # of an article
 MOST_VIEWS = 1_000_000_000  # of one page in one hour: more is a mistake
 MOST_EVER = 1000 * MOST_VIEWS  # of one page since it is there
 _WRITE_AT = "Write an hour with its offset, such as 2026-11-27T18:00+01:00, or a date, such as 2026-11-27"
@@ -81,6 +82,7 @@ class RowReader:
             author=folded(str(values.get("author") or ""), MAX_WORD),
             tags=_tags(values.get("tags")),
             shares=self._shares(where, values.get("shares")),
+            words=self._words(where, values.get("words")),
         )
 
     def _url(self, where: str, value: Any) -> str:
@@ -113,6 +115,9 @@ class RowReader:
         except (ValueError, OverflowError) as error:
             raise self._bad(where, f"at is {text[:60]!r}: {error}", _WRITE_AT) from None
         return ViewCount(self._url(where, values["url"]), *bucket, self._number(where, values["views"]))
+
+    def _words(self, where: str, value: Any) -> int | None:
+        return None if value is None or value == "" else min(self._number(where, value, "words"), MOST_WORDS)
 
     def _shares(self, where: str, value: Any) -> int | None:
         return None if value is None or value == "" else self._number(where, value, "shares")

@@ -125,6 +125,7 @@ def _merged(said: sa.ColumnCollection[str, sa.ColumnElement[Any]]) -> dict[str, 
         new[name] = sa.case((takes, said[name]), else_=articles.c[name])
         stays_lent = sa.or_(sa.and_(is_owner, is_lent, ~is_said), sa.and_(~is_owner, sa.or_(is_lent, takes)))
         lent = lent + sa.case((stays_lent, bit), else_=0)
+    new["words"] = sa.func.coalesce(said["words"], articles.c.words)
     return new | {"lent": lent, "gone_at": None}
 
 
@@ -158,6 +159,7 @@ def _values(page_id: int, article: FoundArticle, source_id: int, now: datetime) 
         "first_seen_at": now,
         "source_id": source_id,
         "shares": article.shares,
+        "words": article.words,
     }
 
 
@@ -215,6 +217,7 @@ def to_article(row: Row[Any]) -> Article:
         "banned_at",
         "gone_at",
         "shares",
+        "words",
     )
     values = {name: row._mapping[name] for name in names}
     image = Image(**row.image) if row.image else None

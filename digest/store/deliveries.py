@@ -58,6 +58,13 @@ def _of(edition_id: int) -> sa.ColumnElement[bool]:
     return sa.and_(deliveries.c.id >= first, deliveries.c.id <= last, deliveries.c.edition_id == edition_id)
 
 
+def other_languages(tx: Connection, newsletter: str, language: str) -> list[str]:
+    """The languages of confirmed readers besides `language`."""
+    readers = sa.and_(subscriptions.c.newsletter == newsletter, subscriptions.c.state == "confirmed")
+    query = sa.select(subscriptions.c.language).distinct().where(readers, subscriptions.c.language != language)
+    return sorted(tx.scalars(query))
+
+
 def count_audience(tx: Connection, newsletter: str) -> tuple[int, int]:
     """(confirmed readers, those of them who are suppressed)."""
     query = _confirmed(newsletter).with_only_columns(sa.func.count(), sa.func.count(suppressions.c.address_hash))

@@ -204,6 +204,12 @@ def frozen(tx: Connection, edition_id: int) -> list[Rendering]:
     return [Rendering(**row._mapping) for row in tx.execute(query)]
 
 
+def preheaders(tx: Connection, edition_ids: Collection[int]) -> dict[tuple[int, str], str]:
+    """What frozen editions say after their subjects, by edition and language: all of a rendering that a list needs."""
+    query = sa.select(renderings.c.edition_id, renderings.c.language, renderings.c.preheader)
+    return {(row[0], row[1]): row[2] for row in tx.execute(query.where(renderings.c.edition_id.in_(edition_ids)))}
+
+
 def _to_edition(row: Row[Any]) -> Edition:
     return Edition(
         id=row.id,
@@ -221,4 +227,5 @@ def _to_edition(row: Row[Any]) -> Edition:
         excluded=row.excluded,
         basis=Basis(row.basis),
         notes=tuple(row.notes),
+        note=row.note,
     )

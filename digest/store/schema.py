@@ -80,6 +80,7 @@ articles = sa.Table(
     sa.Column("banned_at", UtcDateTime),
     sa.Column("gone_at", UtcDateTime),  # when its page was found to be no more
     sa.Column("shares", sa.Integer),  # how often it was shared, where the source says so
+    sa.Column("words", sa.Integer),  # of its text, where the source gives it: the time of reading
     sa.Column("lent", sa.Integer, nullable=False, server_default="0"),  # which words another source filled in, as bits
     _partial("ix_articles_pinned_at", "pinned_at", where="pinned_at IS NOT NULL"),
 )
@@ -216,6 +217,7 @@ editions = sa.Table(
     sa.Column("excluded", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("basis", sa.Text, nullable=False, server_default="views"),  # what its articles were chosen by
     sa.Column("notes", Json, nullable=False, server_default="[]"),  # what one should know of its list
+    sa.Column("note", sa.Text, nullable=False, server_default=""),  # the editor's, in Markdown
     sa.Column("first_delivery", BigId),  # its deliveries lie between these two
     sa.Column("last_delivery", BigId),
     sa.UniqueConstraint("newsletter", "period_end"),
@@ -236,8 +238,16 @@ picks = sa.Table(
     sa.Column("is_sponsored", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-# Every candidate of an edition with its numbers and the reason it is in or out. One compressed document: a week has
-# tens of thousands of them, and nobody asks for a single one.
+# How often each link of an edition was followed; by whom, nobody knows.
+clicks = sa.Table(
+    "clicks",
+    metadata,
+    sa.Column("edition_id", BigId, sa.ForeignKey("editions.id"), primary_key=True, autoincrement=False),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("clicks", sa.BigInteger, nullable=False),
+)
+
+# Every candidate of an edition, its numbers, and the reason it is in or out: one compressed document, never searched.
 rankings = sa.Table(
     "rankings",
     metadata,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from digest import __version__
 from digest.app import App, Clock
 from digest.errors import StoreUnavailable
-from digest.web import archive, beacon, confirming, health, leaving, progress, push, signup
+from digest.web import archive, beacon, clicks, confirming, health, images, leaving, preview, progress, push, signup
 from digest.web.clients import Clients
 from digest.web.guards import Guards, log
 from digest.web.pages import Pages
@@ -21,11 +21,11 @@ from digest.web.pages import Pages
 def create_web(app: App, clock: Clock) -> FastAPI:
     """The web application over a service. Links in pages come from the configuration, never from a request."""
     pages = Pages(app)
-    tally = beacon.tally_of(app, clock)
+    tally, clicked = beacon.tally_of(app, clock), clicks.tally_of(app)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with tally.flushing() if tally else nullcontext():
+        async with tally.flushing() if tally else nullcontext(), clicked.flushing() if clicked else nullcontext():
             yield
 
     web = FastAPI(
@@ -43,10 +43,13 @@ def create_web(app: App, clock: Clock) -> FastAPI:
     web.include_router(confirming.router(app, pages, clients, clock))
     web.include_router(leaving.router(app, pages, clock))
     web.include_router(archive.router(app, pages))
+    web.include_router(clicks.router(app, clicked))
+    web.include_router(images.router(images.images_of(app, clock), app.links))
     if tally:
         web.include_router(beacon.router())
     web.include_router(push.router(app, clock))
     web.include_router(progress.router(app, clock))
+    web.include_router(preview.router(app, pages, clock))
     web.include_router(health.router(app))
     web.include_router(pages.router())
     web.add_middleware(Guards, apology=pages.error, own_limits=push.PATHS)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -24,10 +21,9 @@ from digest.config_sources import BeaconSource
 from digest.domain.articles import Pages
 from digest.sources.beacon import MAX_BODY, SCRIPT, is_robot, read_beacon
 from digest.store import Store
+from digest.web.flushing import Flushed
 from digest.web.guards import HEADERS
 
-FLUSH_EVERY = 0.5  # seconds; storing takes less than another half, so a kill loses the views of the last second
-_LAST_TRIES = 5  # a second apart, when told to stop while the database is away
 _MOST_PAGES = 50_000  # in one hour: a site does not have more that are read, and anybody may report any address
 _MOST_KEPT = 4 * _MOST_PAGES  # pages and hours in memory while the database is away
 _HEADERS = [*HEADERS, (b"cache-control", b"no-store"), (b"access-control-allow-origin", b"*")]
@@ -37,29 +33,16 @@ log = logging.getLogger("digest.beacon")
 Key = tuple[tuple[str, str], datetime]  # (source, page), hour
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Views on their way into the database; they stay what they are until they are there."""
-
-    batch: Batch
-    counts: Counter[Key]
-
-
-class Tally:
+class Tally(Flushed[Key]):
     """Views not yet stored, by source, page and hour. Only the loop's thread touches it."""
 
     def __init__(self, store: Store, sections: Sequence[BeaconSource], site: Pages, clock: Clock) -> None:
+        super().__init__("views", self._store_batch, log)
         self._store, self._sections, self._site, self._clock = store, sections, site, clock
         self._writer = f"beacon {uuid.uuid4()}"
-        self._batches = 0
-        self._counts: Counter[Key] = Counter()
-        self._waiting: _Waiting | None = None
-        self._is_away = False
         self._hour: datetime | None = None
         self._pages: set[tuple[str, str]] = set()  # read in that hour
         self._is_full = False
-        # Of its own: views must not wait until a thread that waits for something else is free.
-        self._thread = ThreadPoolExecutor(1, "beacon")
         # The same few pages and browsers come again and again; what is kept is bounded by MAX_BODY.
         self._page_in = lru_cache(4096)(self._read)
         self._is_robot = lru_cache(4096)(is_robot)
@@ -69,8 +52,8 @@ class Tally:
         if self._is_robot(user_agent[:MAX_BODY]) or (page := self._page_in(body)) is None:
             return
         key = page, self._clock().replace(minute=0, second=0, microsecond=0)
-        if key in self._counts or self._may_begin(*key):
-            self._counts[key] += 1
+        if key in self.counts or self._may_begin(*key):
+            self.counts[key] += 1
 
     def _read(self, body: bytes) -> tuple[str, str] | None:
         for section in self._sections:
@@ -83,7 +66,7 @@ class Tally:
         """Whether there is room for this page in this hour; a page that was read in it once stays welcome."""
         if hour != self._hour:
             self._hour, self._pages, self._is_full = hour, set(), False
-        may = len(self._counts) < _MOST_KEPT and (page in self._pages or len(self._pages) < _MOST_PAGES)
+        may = len(self.counts) < _MOST_KEPT and (page in self._pages or len(self._pages) < _MOST_PAGES)
         if may:
             self._pages.add(page)
         elif not self._is_full:
@@ -91,64 +74,13 @@ class Tally:
             log.warning("%d pages were read in one hour: no others are counted before the next", len(self._pages))
         return may
 
-    async def flush(self) -> bool:
-        """Store what was counted; False when something is left. What cannot be stored now is kept.
-
-        A batch that failed is tried again as it is: it may have been stored, and only the answer lost.
-        """
-        if self._waiting is None and self._counts:
-            self._batches += 1
-            batch = Batch(self._writer, self._batches, self._clock())
-            self._waiting, self._counts = _Waiting(batch, self._counts), Counter()
-        if self._waiting is not None:
-            try:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._put, self._waiting)
-            except Exception as error:  # whatever it is: a flusher that died would lose every later view
-                if not self._is_away:  # told once, not twice a second
-                    log.warning("views are kept in memory for now: %s", error)
-                self._is_away = True
-                return False
-            if self._is_away:
-                log.warning("views are stored again; %d had to wait", self.kept)
-            self._waiting, self._is_away = None, False
-        return not self._counts
-
-    @property
-    def kept(self) -> int:
-        """How many views are not stored yet."""
-        return self._counts.total() + (self._waiting.counts.total() if self._waiting else 0)
-
-    def _put(self, waiting: _Waiting) -> None:
+    def _store_batch(self, counts: Counter[Key], number: int) -> None:
+        batch = Batch(self._writer, number, self._clock())
         by_source: dict[str, dict[tuple[str, datetime], int]] = defaultdict(dict)
-        for ((source, page), hour), views in waiting.counts.items():
+        for ((source, page), hour), views in counts.items():
             by_source[source][page, hour] = views
-        for source, counts in by_source.items():
-            collecting.count_views(self._store, source, counts, waiting.batch)
-
-    @contextlib.asynccontextmanager
-    async def flushing(self) -> AsyncIterator[None]:
-        """Flush again and again, and at the end until nothing is left."""
-        stopping = asyncio.Event()
-        task = asyncio.create_task(self._keep_flushing(stopping))
-        try:
-            yield
-        finally:
-            stopping.set()
-            await task
-            await self._finish()
-
-    async def _keep_flushing(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), FLUSH_EVERY)
-            await self.flush()
-
-    async def _finish(self) -> None:
-        for _ in range(_LAST_TRIES):
-            if await self.flush() or await self.flush():  # the second: what came while the first was being stored
-                return
-            await asyncio.sleep(1)
-        log.error("%d views are lost: the database was away when the service had to stop", self.kept)
+        for source, by_page in by_source.items():
+            collecting.count_views(self._store, source, by_page, batch)
 
 
 class Reports:

@@ -48,10 +48,11 @@ def _confirm_page(app: App, pages: Pages, clock: Clock, found: Subscription, *, 
     newsletter = app.newsletters.get(found.newsletter)
     if newsletter is None:
         raise HTTPException(404)
+    code = found.language
     if not confirmed:
-        return pages.page("confirm.html", newsletter=pages.words(newsletter))
+        return pages.page("confirm.html", code=code, newsletter=pages.words(newsletter, code))
     first = newsletter.schedule.next(clock()).astimezone(newsletter.zone)
-    return pages.page("confirmed.html", newsletter=pages.words(newsletter), first=first)
+    return pages.page("confirmed.html", code=code, newsletter=pages.words(newsletter, code), first=first)
 
 
 def _no_link(pages: Pages, error: InvalidToken) -> Response:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 65_536  # bytes
-_TOKEN = re.compile(r"(/(?:confirm|unsubscribe|preferences|api/v1/progress)/).+")
+_TOKEN = re.compile(r"(/(?:confirm|unsubscribe|preferences|desk/preview|api/v1/progress)/).+")
 HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from digest import subscribing
 from digest.app import App, Clock
-from digest.domain.subscribers import Evidence, SubscriptionState, Way
+from digest.domain.subscribers import Evidence, Subscription, SubscriptionState, Way
 from digest.errors import InvalidToken
 from digest.web.forms import read_form
 from digest.web.pages import Pages
@@ -27,8 +27,8 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
         except InvalidToken:
             return pages.page("expired.html", 404)
         if found is None or found.state is SubscriptionState.UNSUBSCRIBED:
-            return pages.page("unsubscribed.html", title=_title(app, found.newsletter if found else ""))
-        return pages.page("unsubscribe.html", title=_title(app, found.newsletter))
+            return _gone(app, pages, found)
+        return pages.page("unsubscribe.html", code=found.language, title=_title(app, found.newsletter))
 
     @routes.post("/unsubscribe/{token}")
     async def act(token: str, request: Request) -> Response:
@@ -46,9 +46,14 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
             return pages.page("expired.html", 404)
         if one_click:
             return PlainTextResponse(pages.render("unsubscribed.txt"))
-        return pages.page("unsubscribed.html", title=_title(app, found.newsletter if found else ""))
+        return _gone(app, pages, found)
 
     return routes
+
+
+def _gone(app: App, pages: Pages, found: Subscription | None) -> Response:
+    title, code = (_title(app, found.newsletter), found.language) if found else ("", "")
+    return pages.page("unsubscribed.html", code=code, title=title)
 
 
 def _title(app: App, newsletter: str) -> str:

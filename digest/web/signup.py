@@ -28,33 +28,39 @@ def router(app: App, pages: Pages, clients: Clients, clock: Clock) -> APIRouter:
     """`/`, `/subscribe` and `/snippet`."""
     routes = APIRouter(include_in_schema=False)
 
-    offered = [pages.words(each) for each in app.newsletters.values()]
+    only = next(iter(app.newsletters.values())) if len(app.newsletters) == 1 else None
+
+    def form_page(code: str, status: int = 200, typed: Mapping[str, str] | None = None, error: str = "") -> Response:
+        offered = [pages.words(each, code) for each in app.newsletters.values()]
+        facts: dict[str, Any] = {"newsletters": offered, "honeypot": HONEYPOT, "typed": typed or {}, "error": error}
+        return pages.page("signup.html", status, code=code, **facts)
 
     @routes.api_route("/", methods=["GET", "HEAD"])
-    def show_form() -> Response:
-        return pages.page("signup.html", newsletters=offered, honeypot=HONEYPOT, typed={}, error="")
+    def show_form(lang: str = "") -> Response:
+        return form_page(pages.chosen(lang, only))
 
     @routes.api_route("/snippet", methods=["GET", "HEAD"])
-    def show_snippet() -> Response:
-        snippets = [pages.render("snippet.html", newsletter=each, honeypot=HONEYPOT) for each in offered]
-        return pages.page("snippets.html", snippets=snippets)
+    def show_snippet(lang: str = "") -> Response:
+        code = pages.chosen(lang, only)
+        offered = [pages.words(each, code) for each in app.newsletters.values()]
+        snippets = [pages.render("snippet.html", code=code, newsletter=each, honeypot=HONEYPOT) for each in offered]
+        return pages.page("snippets.html", code=code, snippets=snippets)
 
     @routes.post("/subscribe")
     async def sign_up(request: Request) -> Response:
         form = await read_form(request)
         newsletter = _newsletter(app, form)
+        code = pages.chosen(form.get("language", ""), newsletter)
         try:
-            entry = _entry(app, pages, newsletter, form, evidence(request, clients))
+            entry = _entry(app, pages, newsletter, code, form, evidence(request, clients))
         except InvalidAddress as error:
-            return pages.page(
-                "signup.html", 422, newsletters=offered, honeypot=HONEYPOT, typed=form, error=error.reason
-            )
+            return form_page(code, 422, form, error.reason)
         if not clients.may_sign_up(clients.address(request)):
             raise HTTPException(429, headers={"Retry-After": "3600"})
         if not form.get(HONEYPOT):
             limits = app.config.subscribing.limits()
             await run_in_threadpool(subscribing.sign_up, app.store, app.links, entry, limits, clock())
-        return pages.page("check_inbox.html", newsletter=pages.words(newsletter))
+        return pages.page("check_inbox.html", code=code, newsletter=pages.words(newsletter, code))
 
     return routes
 
@@ -67,7 +73,7 @@ def _newsletter(app: App, form: Mapping[str, str]) -> Newsletter:
 
 
 def _entry(
-    app: App, pages: Pages, newsletter: Newsletter, form: Mapping[str, str], facts: dict[str, Any]
+    app: App, pages: Pages, newsletter: Newsletter, code: str, form: Mapping[str, str], facts: dict[str, Any]
 ) -> subscribing.SignUp:
     typed = form.get("email", "")
     address = parse(typed)
@@ -78,12 +84,12 @@ def _entry(
     proof = Evidence(
         way=Way.FORM,
         address_as_typed=typed[:254],
-        wording=pages.words(newsletter)["consent"],
-        language=newsletter.language,
+        wording=pages.words(newsletter, code)["consent"],
+        language=code,
         **facts,
     )
     name = " ".join(form.get("name", "")[:100].split())
-    return subscribing.SignUp(address, newsletter.name, newsletter.language, name, proof)
+    return subscribing.SignUp(address, newsletter.name, code, name, proof)
 
 
 def evidence(request: Request, clients: Clients) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from digest.mail.addresses import parse
 from digest.mail.checks import MAX_HTML, check_html, visible_text
 from digest.mail.clean import clean_header, clean_text, clean_url
 from digest.mail.inlining import inline
-from digest.mail.render import DigestIssue, Renderer
+from digest.mail.render import DigestIssue, Invitation, Renderer
 from digest.mail.slots import slot
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -59,7 +59,6 @@ def issue(*picks):
         sign_up_url="https://recap.example.com/",
         postal_address="ul. Prosta 1, Warszawa",
         language="en",
-        promise="Every Saturday.",
     )
 
 
@@ -175,19 +174,18 @@ def test_a_check_that_fails_names_itself():
 
 
 def test_a_confirmation_asks_once_and_repeats_nothing_the_reader_typed(renderer, no_network):
-    facts = {
-        "newsletter_title": "The Weekly Recap",
-        "site_name": "The Vistula Post",
-        "site_url": "https://news.example.com",
-        "language": "en",
-        "postal_address": "",
-        "promise": "Every Saturday.",
-        "consent": "I want it.",
-        "valid_for_hours": 72,
-    }
-    asking = renderer.confirmation(**facts, already=False)
+    said = Invitation(
+        newsletter_title="The Weekly Recap",
+        site_name="The Vistula Post",
+        site_url="https://news.example.com",
+        postal_address="",
+        promise="Every Saturday.",
+        consent="I want it.",
+        valid_for=timedelta(hours=72),
+    )
+    asking = renderer.confirmation(said, "en", already=False)
     assert slot(asking.mark, "confirm") in asking.text
-    telling = renderer.confirmation(**facts, already=True)
+    telling = renderer.confirmation(said, "en", already=True)
     assert slot(telling.mark, "unsubscribe") in telling.text
     assert "already" in telling.subject
 

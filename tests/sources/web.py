@@ -89,6 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.do_GET()
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -106,7 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(content)), **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if answer.breaks else content)
+        if self.command != "HEAD":
+            self.wfile.write(content[: len(content) // 2] if answer.breaks else content)
         self.close_connection = self.close_connection or answer.breaks
 
     def log_message(self, format: str, *args: Any) -> None:

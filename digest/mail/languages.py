@@ -1,0 +1,82 @@
+"""The languages readers are written in: words from catalogues, dates, numbers, and the typography of each.
+
+A catalogue is a gettext file, `templates/locale/<language>.po`, that a translator can edit with any tool; English is
+in the templates themselves. Catalogues are compiled when a language is first used, so there is no step of building.
+"""
+
+from __future__ import annotations
+
+import gettext
+import io
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+
+LANGUAGES = ("en", "pl", "uk")
+_TAG = re.compile(r"(<[^>]*>)")
+# A Polish line must not end with one of these words. After a tag or a space, so that no word's last letter is meant.
+_SHORT = re.compile(r"(?:(?<=^)|(?<=[\s(\u201e\u00a0]))([aiouwzAIOUWZ]) (?=\S)")
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language. `catalogue` translates; what it does not know stays English."""
+
+    code: str
+    catalogue: gettext.NullTranslations
+
+    def day(self, moment: date | datetime) -> str:
+        """A whole date, such as Saturday, 28 November 2026."""
+        from babel.dates import format_date
+
+        form = "EEEE, d MMMM y" if self.code == "en" else "full"
+        return format_date(moment, format=form, locale=self.code)
+
+    def hour(self, moment: datetime) -> str:
+        """The time of day, such as 08:00."""
+        return f"{moment:%H:%M}"
+
+    def number(self, number: int) -> str:
+        """A number as it is written: 12,480 or 12 480."""
+        from babel.numbers import format_decimal
+
+        return format_decimal(number, locale=self.code)
+
+    def set(self, text: str) -> str:
+        """Text as a typesetter of the language would have it: Polish one-letter words keep to the next one."""
+        if self.code != "pl":
+            return text
+        return _SHORT.sub("\\1\u00a0", _SHORT.sub("\\1\u00a0", text))  # twice: `a w` are two in a row
+
+    def set_html(self, html: str) -> str:
+        """The same for what stands between tags, from <body> on."""
+        if self.code != "pl":
+            return html
+        head, body, rest = html.partition("<body")
+        return head + body + "".join(part if part.startswith("<") else self.set(part) for part in _TAG.split(rest))
+
+
+@lru_cache(maxsize=16)
+def language(code: str, folder: Path) -> Language:
+    """The language by its code, with the catalogue in `folder`; one without a catalogue is English in its own dates."""
+    return Language(code, _read(folder / f"{code}.po"))
+
+
+def _read(path: Path) -> gettext.NullTranslations:
+    if not path.is_file():
+        return gettext.NullTranslations()
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    compiled = io.BytesIO()
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def known(code: str) -> str:
+    """The code if we write that language, else English."""
+    return code if code in LANGUAGES else "en"

@@ -1,0 +1,68 @@
+"""A pick as a template sees it: clean text, safe addresses, numbers as the language writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from digest.domain.editions import Pick
+from digest.mail.clean import clean_text, clean_url
+from digest.mail.languages import Language
+
+IMAGE_WIDTH = 536  # pixels: the column inside the 600 px table
+WORDS_A_MINUTE = 220  # read silently, by adults; Polish and Ukrainian words are longer and fewer a minute
+_SLOWER = {"pl": 180, "uk": 180}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a template may say of a pick. `minutes` is the time of reading, 0 when the source does not tell."""
+
+    position: int
+    title: str
+    url: str
+    excerpt: str
+    section: str
+    author: str
+    views: str
+    count: int
+    image: str
+    alt: str
+    height: int | None
+    minutes: int = 0
+    block: str = ""  # the heading it stands under
+    is_sponsored: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether anybody read it."""
+        return self.count > 0
+
+
+def story_of(pick: Pick, excerpt: int, with_images: bool, spoken: Language) -> Story:
+    """The pick in at most so many characters of excerpt."""
+    article = pick.article
+    image = article.image if with_images else None
+    url = clean_url(image.url) if image else ""
+    known = image and image.width and image.height
+    return Story(
+        position=pick.position,
+        title=clean_text(article.title, 200) or "…",
+        url=clean_url(article.url),
+        excerpt=clean_text(article.summary, excerpt) if excerpt else "",
+        section=clean_text(article.section, 40),
+        author=clean_text(article.author, 60),
+        views=spoken.number(pick.views),
+        count=pick.views,
+        image=url,
+        alt=clean_text(image.alt, 120) if image else "",
+        height=round(IMAGE_WIDTH * image.height / image.width)
+        if image and known and image.height and image.width
+        else None,
+        minutes=_minutes(article.words, spoken.code),
+        block="" if pick.is_sponsored else clean_text(pick.block, 60),
+        is_sponsored=pick.is_sponsored,
+    )
+
+
+def _minutes(words: int | None, code: str) -> int:
+    return max(1, round(words / _SLOWER.get(code, WORDS_A_MINUTE))) if words else 0

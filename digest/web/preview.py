@@ -1,0 +1,122 @@
+"""How an edition will look: the very bytes of its mail in every way a mailbox may show them, and what the rules say.
+
+Whoever has the link may look: it is signed for one edition, and the mail in it is written to nobody.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from digest import publishing
+from digest.app import App, Clock
+from digest.domain.editions import Edition, Pick
+from digest.domain.findings import Level, stoppers
+from digest.errors import InvalidToken, NotFound, WrongState
+from digest.mail.checks import MAX_HTML
+from digest.mail.contrast import SCHEMES
+from digest.mail.forcing import forced
+from digest.mail.preflight import examine
+from digest.mail.specimen import Specimen
+from digest.store import editions
+from digest.web.pages import Pages
+
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'none'; frame-ancestors 'none';"
+    " base-uri 'none'"
+)
+_MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src {images}; form-action 'none'; frame-ancestors 'self';"
+    " sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+_NOBODY = "reader@example.com"
+_KEPT = 8  # a page asks for its mail several times, one after the other
+
+
+class _Specimens:
+    """The mails of the editions looked at last; one is made again when its edition or its articles change."""
+
+    def __init__(self, app: App, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+        self._lock = Lock()
+        self._made: OrderedDict[int, tuple[Edition, list[Pick], Specimen]] = OrderedDict()
+
+    def of(self, token: str) -> tuple[Edition, Specimen]:
+        """The edition a link is for, and its mail. Raises HTTPException."""
+        try:
+            edition = publishing.get(self._app.store, self._app.links.read_preview(token))
+            if edition.newsletter not in self._app.newsletters:
+                raise HTTPException(404)
+            with self._app.store.read() as tx:
+                picks = editions.picked(tx, edition.id)
+            with self._lock:
+                made = self._made.get(edition.id)
+            if made is None or made[:2] != (edition, picks):
+                made = edition, picks, self._make(edition)
+        except (InvalidToken, NotFound, WrongState):
+            raise HTTPException(404) from None
+        with self._lock:
+            self._made[edition.id] = made
+            self._made.move_to_end(edition.id)
+            while len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        return edition, made[2]
+
+    def _make(self, edition: Edition) -> Specimen:
+        now = self._clock()
+        rendering, _ = self._app.sample(edition, _NOBODY, now)
+        return self._app.preflight.specimen(edition, rendering, now)
+
+
+def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
+    """`/desk/preview/<token>`, the mail in it, and the message as a file; `digest edition preview` prints the link."""
+    routes = APIRouter(include_in_schema=False)
+    specimens = _Specimens(app, clock)
+
+    @routes.api_route("/desk/preview/{token}", methods=["GET", "HEAD"])
+    def show(token: str) -> Response:
+        edition, specimen = specimens.of(token)
+        # In English, as the desk's pages are: and the typography of another language would change the source.
+        page = pages.render("preview.html", code="en", token=token, **_facts(app, edition, specimen))
+        return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
+
+    @routes.api_route("/desk/preview/{token}/html", methods=["GET", "HEAD"])
+    def mail(token: str, scheme: str = "light", images: str = "1") -> Response:
+        _, specimen = specimens.of(token)
+        if scheme not in SCHEMES or images not in ("0", "1"):
+            raise HTTPException(404)
+        policy = _MAIL_POLICY.format(images="http: https: data:" if images == "1" else "'none'")
+        headers = {"Content-Security-Policy": policy, "X-Frame-Options": "SAMEORIGIN"}
+        return HTMLResponse(forced(specimen.html, scheme), headers=headers)
+
+    @routes.api_route("/desk/preview/{token}/message.eml", methods=["GET", "HEAD"])
+    def message(token: str) -> Response:
+        edition, specimen = specimens.of(token)
+        name = f"{edition.newsletter}-{edition.number}.eml"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(specimen.content, media_type="message/rfc822", headers=headers)
+
+    return routes
+
+
+def _facts(app: App, edition: Edition, specimen: Specimen) -> dict[str, Any]:
+    """What the page says of an edition."""
+    findings = examine(specimen)
+    return {
+        "edition": edition,
+        "newsletter": app.newsletters[edition.newsletter],
+        "specimen": specimen,
+        "sender": specimen.parsed["From"],
+        "sizes": {"html": len(specimen.html.encode()), "most": MAX_HTML, "text": len(specimen.text.encode())},
+        "source": specimen.content.decode("ascii", "replace").replace("\r\n", "\n"),
+        "findings": findings,
+        "left": stoppers(findings, app.preflight.allowed(edition.newsletter)),
+        "warnings": [each for each in findings if each.level is Level.WARNING],
+        "frames": [(scheme, images) for scheme in SCHEMES for images in (1, 0)],
+    }

@@ -1,0 +1,146 @@
+"""Every word a reader sees, in three languages; plurals, dates, and Polish words that stay together."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from digest.mail.languages import language
+from digest.mail.note import written
+from digest.mail.render import Invitation, Renderer, templates_folder
+from tests.mail.test_render import issue, pick
+
+LOCALE = templates_folder() / "locale"
+OTHERS = ("pl", "uk")
+MAPPING = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.xml", "jinja2")]
+DESK = ("desk-alert", "desk-draft", "preview", "snippets", "locale/extract")  # pages and mails no reader sees
+SAID = Invitation("Recap", "The Post", "https://x.example", "ul. Prosta 1", "Weekly.", "I agree.", timedelta(days=3))
+
+
+def messages() -> set[str]:
+    found = set()
+    for name, _, message, _, _ in extract_from_dir(
+        str(templates_folder()), MAPPING, keywords={"_": None, "ngettext": (1, 2)}
+    ):
+        if not any(part in name for part in DESK):
+            found.add(message[0] if isinstance(message, tuple) else message)
+    return found
+
+
+def catalogue(code: str):
+    with (LOCALE / f"{code}.po").open("rb") as file:
+        return read_po(file, locale=code)
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_every_word_is_translated_with_its_places_and_all_its_plurals(code: str) -> None:
+    known = {(m.id[0] if isinstance(m.id, tuple) else m.id): m for m in catalogue(code) if m.id}
+    assert messages() - set(known) == set(), "run pybabel, see docs/translating.md"
+    assert set(known) - messages() == set(), "nobody says these any more"
+    places = re.compile(r"%\(\w+\)s|\{\w+\}")
+    for original, message in known.items():
+        said = message.string if isinstance(message.string, tuple) else (message.string,)
+        assert all(said), f"{original!r} is not translated"
+        assert not message.fuzzy
+        for each in said:
+            assert sorted(places.findall(each)) == sorted(places.findall(original)), original
+
+
+def test_no_words_stand_outside_of_the_catalogues() -> None:
+    """What is left of a reader's template without its tags and expressions has no words of its own."""
+    for path in [*templates_folder().glob("email/*/*"), *templates_folder().glob("web/*.html")]:
+        if path.suffix not in (".html", ".txt") or any(part in str(path) for part in DESK):
+            continue
+        text = re.sub(r"{#.*?#}|{%.*?%}|{{.*?}}|<style.*?</style>|<[^>]*>|&\w+;", " ", path.read_text(), flags=re.S)
+        assert re.findall(r"[A-Za-z]{3,}", text) == [], path
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "words"),
+    [
+        ("en", 1, "Read 1 time"),
+        ("en", 12480, "Read 12,480 times"),
+        ("pl", 1, "Przeczytano 1 raz"),
+        ("pl", 22, "Przeczytano 22 razy"),
+        ("uk", 21, "Прочитано 21 раз"),
+        ("uk", 3, "Прочитано 3 рази"),
+        ("uk", 12, "Прочитано 12 разів"),
+    ],
+)
+def test_numbers_have_their_plurals(code: str, number: int, words: str) -> None:
+    spoken = language(code, LOCALE)
+    said = spoken.catalogue.ngettext("Read %(views)s time", "Read %(views)s times", number)
+    assert said % {"views": spoken.number(number)} == words
+
+
+def test_dates_are_written_as_each_language_writes_them() -> None:
+    day = date(2026, 11, 28)
+    assert language("en", LOCALE).day(day) == "Saturday, 28 November 2026"
+    assert language("pl", LOCALE).day(day) == "sobota, 28 listopada 2026"
+    assert language("uk", LOCALE).day(day) == "субота, 28 листопада 2026\u202fр."
+
+
+def test_polish_one_letter_words_keep_to_the_next_and_nothing_else_changes() -> None:
+    polish = language("pl", LOCALE)
+    assert polish.set("Był w domu i a w lesie") == "Był w\u00a0domu i\u00a0a\u00a0w\u00a0lesie"
+    assert polish.set("radio i") == "radio i"
+    assert polish.set_html('<p title="a b">x</p><body><p class="a b">z nim</p>').endswith('class="a b">z\u00a0nim</p>')
+    assert language("uk", LOCALE).set("був у домі") == "був у домі"
+
+
+@pytest.mark.parametrize("code", ("en", "pl", "uk"))
+def test_every_letter_speaks_its_language(code: str) -> None:
+    renderer = Renderer()
+    letters = [
+        renderer.digest(issue(pick(1), pick(2))) if code == "en" else None,
+        renderer.confirmation(SAID, code, already=False),
+        renderer.confirmation(SAID, code, already=True),
+        renderer.reminder(SAID, code),
+        renderer.goodbye(SAID, code, "https://x.example/"),
+    ]
+    for letter in filter(None, letters):
+        assert f'lang="{code}"' in letter.html
+        if code != "en":
+            assert not re.search(r"\b(the|you|and|with|your)\b", letter.text), letter.text
+
+
+def test_a_note_is_a_little_markdown_and_nothing_more() -> None:
+    html, text = written("Hello *you*, see [this](https://x.example/a?b=1&c=2).\n\n- one\n- **two**")
+    assert html == (
+        '<p>Hello <em>you</em>, see <a class="note-link" href="https://x.example/a?b=1&amp;c=2">this</a>.</p>\n'
+        "<ul>\n<li>one</li>\n<li><strong>two</strong></li>\n</ul>"
+    )
+    assert text == "Hello you, see this (https://x.example/a?b=1&c=2).\n\n- one\n- two"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        "[x](javascript:alert(1))",
+        "![x](https://x.example/pixel.png)",
+        '<img src=x onerror="alert(1)">',
+        "[x](data:text/html,hello)",
+        "# A heading\n\n    code {{ unsubscribe_link }}",
+        "lone \ud83d surrogate and \u202e turned",
+    ],
+)
+def test_a_hostile_note_comes_to_nothing(hostile: str) -> None:
+    html, text = written(hostile)
+    assert not re.search(r"<(?!/?(p|br|strong|em|a|ul|ol|li)\b)", html)
+    assert "javascript:" not in re.sub(r">[^<]*<", "><", html)
+    assert "\u202e" not in html + text
+    html.encode()
+
+
+def test_a_publishers_own_file_stands_for_ours(tmp_path: Path) -> None:
+    (tmp_path / "goodbye").mkdir()
+    (tmp_path / "goodbye" / "subject.txt").write_text("Bye from {{ site_name }}")
+    letter = Renderer([tmp_path]).goodbye(SAID, "en", "https://x.example/")
+    assert letter.subject == "Bye from The Post"
+    assert "Thank you for having read it" in letter.text
