@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from digest.store import Store
+from digest.store.schema import sources
 
 HOUR = timedelta(hours=1)
 REACH = 20_000  # articles: the newest so many are still read at any hour, the newer the more of them
@@ -44,6 +45,8 @@ def fill(store: Store, town: Readership, weeks: int) -> int:
         with store.begin() as tx:
             tx.execute(sa.text(_views(store, town, first, min(first + _HOURS_A_STATEMENT, weeks * 168))))
     with store.begin() as tx:
+        span = {"counted_from": town.start + HOUR, "counted_until": town.start + weeks * 168 * HOUR}
+        tx.execute(sa.update(sources).where(sources.c.id == 1).values(span))
         if store.is_sqlite:
             tx.execute(sa.text("ANALYZE"))
         return int(tx.scalar(sa.text("SELECT count(*) FROM views")) or 0)

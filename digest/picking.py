@@ -6,25 +6,26 @@ of them. With that record a stranger can do the ranking again by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import Enum
 from functools import partial
 from typing import Any
 
+from digest import descent
+from digest.descent import Descent, Pages
 from digest.domain.articles import Article
 from digest.domain.editions import Basis, Edition, Pick
 from digest.domain.newsletters import Fallback, Newsletter, Published, TooFew
 from digest.domain.periods import Period
 from digest.domain.plausibility import Counted, odd_about
-from digest.domain.ranking import Candidate, Ranked, best_of_unseen, is_settled, rank, without_rank
+from digest.domain.ranking import Candidate, Ranked
 from digest.errors import TooFewArticles
 from digest.store import Transaction, articles, candidates, editions, readership
 from digest.store.candidates import PeriodViews, Record
 
 PERIODS_BEFORE = 4  # that a period's views are held against
-FIRST_LOOK = 300  # pages; four times as many the next time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,23 @@ class Choice:
 def choose(tx: Transaction, newsletter: Newsletter, period: Period) -> Choice:
     """Rank the articles of a period by its views; by the newsletter's policy where those cannot be right."""
     selection = newsletter.selection
-    found = candidates.of_period(tx, period, selection.views_from, newsletter.source_order)
-    down = _Down(tx, newsletter, period, found.views, partial(candidates.of_pages, tx, found))
-    known = candidates.of_pages(tx, found, candidates.pinned(tx))
+    sources = (selection.views_from, newsletter.source_order)
+    found = candidates.most_read(tx, period, descent.FIRST_LOOK, *sources)
+
+    def whole() -> Pages:
+        all_of_them = candidates.of_period(tx, period, *sources)
+        return all_of_them.views, partial(candidates.of_pages, tx, all_of_them, period)
+
+    fetch = partial(candidates.of_pages, tx, found, period)
+    sent = editions.last_sent(tx, newsletter.name, period)
+    down = Descent(selection, period, sent, (found.views, fetch), found.unseen, whole)
+    known = fetch(candidates.pinned(tx))
     ranked = down.judge(known)
     most = max((each.candidate.views for each in ranked), default=0)
     odd = odd_about(_counted(tx, newsletter, period, found, most), period, newsletter.plausibility)
     by_newest = bool(odd) and newsletter.plausibility.fallback is Fallback.NEWEST
     if by_newest or (selection.published is Published.ANY and not selection.min_views):
-        more = candidates.of_pages(tx, found, candidates.newest(tx, FIRST_LOOK))  # nobody read them, and they may come
+        more = fetch(candidates.newest(tx, descent.FIRST_LOOK))  # nobody read them, and they may come
         ranked = down.judge([*known, *more], to_the_end=True, by_newest=by_newest)
     record = Record(_rules(newsletter), _window(found, period), ranked, down.rest)
     basis = Basis.NEWEST if by_newest else Basis.VIEWS
@@ -68,61 +77,6 @@ def _empty_blocks(newsletter: Newsletter, ranked: Sequence[Ranked]) -> list[str]
         for block in newsletter.selection.blocks
         if block.section and block.title not in filled
     ]
-
-
-class _Down:
-    """Looks at pages from the most read down, until no other can come into the edition.
-
-    A week has tens of thousands of pages, and ten of them are picked. `fetch` makes candidates of pages.
-    """
-
-    def __init__(
-        self,
-        tx: Transaction,
-        newsletter: Newsletter,
-        period: Period,
-        counts: Sequence[tuple[int, int]],
-        fetch: Callable[[Sequence[int]], list[Candidate]],
-    ) -> None:
-        self._selection = newsletter.selection
-        self._period = period
-        self._sent = editions.last_sent(tx, newsletter.name, period)
-        self._counts = counts
-        self._fetch = fetch
-        self._seen: dict[int, Candidate] = {}
-        self._until = 0
-
-    @property
-    def rest(self) -> list[tuple[int, int]]:
-        """The pages that were not looked at."""
-        return [(page, views) for page, views in self._counts[self._until :] if page not in self._seen]
-
-    def judge(self, known: Sequence[Candidate], *, to_the_end: bool = False, by_newest: bool = False) -> list[Ranked]:
-        """Rank what is known and as many pages as it takes."""
-        self._add(known)
-        step = len(self._counts) if to_the_end else FIRST_LOOK
-        while True:
-            before, self._until = self._until, _past_ties(self._counts, self._until + step)
-            pages = [page for page, _ in self._counts[before : self._until] if page not in self._seen]
-            self._add(self._fetch(pages))
-            step *= 4
-            ranked = rank(self._seen.values(), self._period, self._selection, by_newest=by_newest)
-            if self._until >= len(self._counts):
-                return ranked
-            unseen = self._counts[self._until][1]
-            if is_settled(ranked, self._period, self._selection, unseen):
-                best = best_of_unseen(self._period, self._selection, unseen)
-                return without_rank(ranked, best, self._selection.holds)
-
-    def _add(self, candidates: Iterable[Candidate]) -> None:
-        self._seen |= {each.id: each._replace(sent_at=self._sent.get(each.id)) for each in candidates}
-
-
-def _past_ties(counts: Sequence[tuple[int, int]], place: int) -> int:
-    """Behind the last page that was read as often as the one before `place`: what follows was read less."""
-    while 0 < place < len(counts) and counts[place][1] == counts[place - 1][1]:
-        place += 1
-    return min(place, len(counts))
 
 
 def _counted(tx: Transaction, newsletter: Newsletter, period: Period, found: PeriodViews, most: int) -> Counted:
@@ -268,19 +222,25 @@ def _missing(tx: Transaction, picked: Sequence[Pick], gone: Mapping[str, str]) -
 def _move_up(tx: Transaction, newsletter: Newsletter, edition: Edition) -> None:
     """Fill the edition again by the counts of its record, without what is gone. Raises TooFewArticles."""
     record = candidates.load(tx, edition.id)
-    counts = {each.candidate.id: each.candidate for each in record.candidates}
-    views = {id_: each.views for id_, each in counts.items()} | dict(record.rest)
+    judged = {each.candidate.id: each.candidate for each in record.candidates}
 
-    def fetch(pages: Sequence[int]) -> list[Candidate]:
-        beside = {id_: counts[id_].beside for id_ in pages if id_ in counts}
-        return [
-            each._replace(views=views[each.id], beside=beside.get(each.id, {})) for each in candidates.by_ids(tx, pages)
-        ]
+    def fetch(views: Mapping[int, int], pages: Sequence[int]) -> list[Candidate]:
+        beside = {id_: each.beside for id_, each in judged.items()}
+        found = candidates.by_ids(tx, pages)
+        return [each._replace(views=views[each.id], beside=beside.get(each.id, {})) for each in found]
 
+    def rest() -> Pages:
+        counts = candidates.rest_of(tx, record)
+        return counts, partial(fetch, dict(counts))
+
+    known = fetch({id_: each.views for id_, each in judged.items()}, list(judged))
+    least = min((each.views for each in known if each.pinned_at is None), default=0)
     by_newest = edition.basis is Basis.NEWEST
-    down = _Down(tx, newsletter, edition.period, record.rest, fetch)
-    again = down.judge(fetch(list(counts)), to_the_end=by_newest, by_newest=by_newest)
-    candidates.save(tx, edition.id, replace(record, candidates=again, rest=down.rest))
+    sent = editions.last_sent(tx, newsletter.name, edition.period)
+    down = Descent(newsletter.selection, edition.period, sent, ([], partial(fetch, {})), least, rest)
+    again = down.judge(known, to_the_end=by_newest, by_newest=by_newest)
+    left = record.rest if down.rest is None else down.rest
+    candidates.save(tx, edition.id, replace(record, candidates=again, rest=left))
     kept = [each for each in again if each.kept]
     editions.save_picks(tx, edition.id, kept)
     must_be_enough(newsletter, kept)

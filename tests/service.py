@@ -27,7 +27,7 @@ SATURDAY = datetime(2026, 11, 28, 7, tzinfo=UTC)  # 08:00 in Warsaw
 def every_candidate(tx: Transaction, period: Period) -> list[Candidate]:
     """The articles of a period with their counts."""
     found = candidates.of_period(tx, period)
-    return candidates.of_pages(tx, found, [page for page, _ in found.views])
+    return candidates.of_pages(tx, found, period, [page for page, _ in found.views])
 
 
 class SetClock:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from digest import desk, picking, publishing
+from digest import descent, desk, publishing
 from digest.domain.editions import Basis, EditionState
 from digest.domain.newsletters import Block, BlockKind, Published, Selection
 from digest.domain.periods import Period
@@ -23,7 +23,7 @@ def told():
 
 
 def test_the_next_one_is_found_also_far_down_the_list(store, told, monkeypatch):
-    monkeypatch.setattr(picking, "FIRST_LOOK", 3)
+    monkeypatch.setattr(descent, "FIRST_LOOK", 3)
     save(store, [f"old{n}" for n in range(30)], SATURDAY - 3 * WEEK)  # much read, and none of the period
     save(store, ["a", "b", "c", "d"])
     count(store, {f"old{n}": 900 + n for n in range(30)} | FOUR)
@@ -140,7 +140,7 @@ def test_an_older_list_finds_the_newest_also_when_nothing_was_published_or_read(
 
 
 def test_a_pinned_page_stands_in_the_record_once_and_the_list_has_the_rest(store, told, monkeypatch):
-    monkeypatch.setattr(picking, "FIRST_LOOK", 3)
+    monkeypatch.setattr(descent, "FIRST_LOOK", 3)
     save(store, [f"s{n}" for n in range(9)])
     count(store, {f"s{n}": 100 - n for n in range(9)})
     desk.pin(store, desk.find_article(store, "9", "https://x"), LATE)

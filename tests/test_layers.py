@@ -32,6 +32,7 @@ LAYERS = {
     "digest.publishing": "flow",
     "digest.preflight": "flow",
     "digest.picking": "flow",
+    "digest.descent": "flow",
     "digest.desk": "flow",
     "digest.delivering": "flow",
     "digest.bookkeeping": "flow",
@@ -81,6 +82,7 @@ NEIGHBOURS = {
     "digest.config_reading": {"digest.config", "digest.config_sources"},
     "digest.config_sources": {"digest.config_types"},
     # Flows do not import one another. One that has to is named here, with the reason.
+    "digest.picking": {"digest.descent"},  # apart for size
     "digest.publishing": {"digest.picking"},  # an edition and what it is made of, apart for size
     "digest.delivering": {"digest.bookkeeping"},  # a sender and its books, apart for size
     "digest.bookkeeping": {"digest.accounting"},  # a turn that leaves nothing to send closes the edition's accounts

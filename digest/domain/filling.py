@@ -169,15 +169,15 @@ class _Filling:
         places: dict[int, Place] = {}
         for block in self._blocks:
             inside = [(story, reason) for story, its, reason in self._taken if its is block]
-            free = [each for each in inside if each[0].pinned_position is None]
-            wished = [each for each in inside if each[0].pinned_position is not None]
+            wished = [each for each in inside if _has_a_place(each[0])]
+            free = [each for each in inside if not _has_a_place(each[0])]
             last = -1
             for story, reason in sorted(wished, key=_wish):
                 last = max(0, (story.pinned_position or 1) - 1 - len(places), last + 1)
                 free.insert(last, (story, reason))
             for story, reason in free:
                 at = len(places) + 1
-                real = f"{reason} at {at}" if reason and story.pinned_position is not None else reason
+                real = f"{reason} at {at}" if reason and _has_a_place(story) else reason
                 places[story.id] = Place(at, block.title, real)
         for story in self._sponsored[: self._selection.sponsored_count]:
             places[story.id] = Place(len(places) + 1, SPONSORED, "sponsored", is_sponsored=True)
@@ -196,6 +196,10 @@ def marks_of(selection: Selection) -> frozenset[str]:
 def is_marked(story: Story, marks: frozenset[str]) -> bool:
     """Whether the story bears one of the marks."""
     return not marks.isdisjoint(map(str.casefold, story.tags))
+
+
+def _has_a_place(story: Story) -> bool:
+    return story.pinned_at is not None and story.pinned_position is not None
 
 
 def _wish(kept: tuple[Story, str]) -> tuple[int, datetime, int]:

@@ -38,6 +38,9 @@ class SourceRecord:
     error: str
     remembered: Mapping[str, str]
     first_total_at: datetime | None = None
+    counted_from: datetime | None = None
+    counted_until: datetime | None = None
+    coarse_until: datetime | None = None
     folded_until: datetime | None = None
 
 

@@ -19,7 +19,6 @@ from digest.store import readership
 from digest.store.engine import chunks, insert
 from digest.store.schema import articles, rankings, sources, views
 
-_HOUR = 3600
 _MOMENTS = ("published_at", "pinned_at", "banned_at", "gone_at", "sent_at")
 _WORDS = (articles.c.id, articles.c.url, articles.c.title, articles.c.published_at, articles.c.section)
 _WISHES = (articles.c.pinned_at, articles.c.pinned_position, articles.c.banned_at, articles.c.gone_at)
@@ -41,7 +40,7 @@ class PeriodViews:
     """A period's counts by page, and by source. `counting` names the sources whose counts are a candidate's views.
 
     `views` are those of the counting sources, the most read page first; `beside` what others say of a page. A page
-    need not be an article.
+    need not be an article. Those after them that are not here, if any, were read `unseen` times at the most.
     """
 
     views: list[tuple[int, int]]  # (page id, views)
@@ -51,6 +50,7 @@ class PeriodViews:
     counting: frozenset[int]
     oldest: datetime | None
     newest: datetime | None
+    unseen: int | None = None
 
     @property
     def total(self) -> int:
@@ -65,18 +65,12 @@ def of_period(tx: Connection, period: Period, views_from: Sequence[str] = (), or
     counted anything in the period, then of all. What the others say is kept beside it.
     """
     rows = _counted(tx, period)
-    records = {row.id: row for row in tx.execute(sa.select(sources.c.id, sources.c.name, sources.c.first_total_at))}
+    records = _records(tx)
     names = {id_: row.name for id_, row in records.items()}
     by_source: Counter[int] = Counter()
-    coarse: set[int] = set()
-    for _, source_id, number, span in rows:
+    for _, source_id, number in rows:
         by_source[source_id] += number
-        if span > _HOUR:
-            coarse.add(source_id)
-    found = {
-        source_id: SourceCount(names[source_id], number, source_id in coarse, records[source_id].first_total_at)
-        for source_id, number in by_source.items()
-    }
+    found = {id_: _source_count(records[id_], number, period) for id_, number in by_source.items()}
     counting = _counting(names, by_source, views_from, order)
     views_of, beside = _merged(rows, counting, names)
     for page in _published(tx, period):
@@ -85,14 +79,52 @@ def of_period(tx: Connection, period: Period, views_from: Sequence[str] = (), or
     return PeriodViews(ordered, beside, found, names, counting, *readership.edges(tx, period, sorted(counting)))
 
 
+def most_read(
+    tx: Connection, period: Period, most: int, views_from: Sequence[str] = (), order: Sequence[str] = ()
+) -> PeriodViews:
+    """`of_period`, but only the so many most read pages where a single source has counted, which costs far less.
+
+    Of pages read equally often all are there, or none.
+    """
+    records = _records(tx)
+    having = [
+        row
+        for row in records.values()
+        if row.counted_from and row.counted_from <= period.end and row.counted_until > period.start
+    ]
+    if len(having) != 1 or (views_from and having[0].name not in views_from):
+        return of_period(tx, period, views_from, order)
+    total = sa.cast(sa.func.sum(views.c.views), sa.BigInteger).label("total")
+    query = sa.select(views.c.page_id, total).where(readership.within(period)).group_by(views.c.page_id)
+    rows = tx.execute(query.order_by(total.desc()).limit(most + 1)).all()
+    if len(rows) <= most or rows[-1].total == rows[0].total:
+        return of_period(tx, period, views_from, order)
+    unseen = rows[-1].total
+    top = [(page, number) for page, number in rows if number > unseen]
+    whole = int(tx.scalar(sa.select(sa.func.sum(views.c.views)).where(readership.within(period))) or 0)
+    only = having[0].id
+    counted = {only: _source_count(having[0], whole, period)}
+    names, counting = {id_: row.name for id_, row in records.items()}, frozenset({only})
+    return PeriodViews(top, {}, counted, names, counting, *readership.edges(tx, period, [only]), unseen)
+
+
+def _records(tx: Connection) -> dict[int, Row[Any]]:
+    return {row.id: row for row in tx.execute(sa.select(sources))}
+
+
+def _source_count(record: Row[Any], number: int, period: Period) -> SourceCount:
+    is_coarse = record.coarse_until is not None and record.coarse_until > period.start
+    return SourceCount(record.name, number, is_coarse, record.first_total_at)
+
+
 def _most_read(page: tuple[int, int]) -> int:
     return page[1]
 
 
-def _counted(tx: Connection, period: Period) -> Sequence[Row[int, int, int, int]]:
-    """(page, source, views, longest span), one row a page and source."""
+def _counted(tx: Connection, period: Period) -> Sequence[Row[int, int, int]]:
+    """(page, source, views), one row a page and source."""
     total = sa.cast(sa.func.sum(views.c.views), sa.BigInteger)
-    query = sa.select(views.c.page_id, views.c.source_id, total, sa.func.max(views.c.span))
+    query = sa.select(views.c.page_id, views.c.source_id, total)
     query = query.where(readership.within(period)).group_by(views.c.page_id, views.c.source_id)
     return tx.execute(query).all()
 
@@ -108,12 +140,12 @@ def _counting(
 
 
 def _merged(
-    rows: Iterable[Row[int, int, int, int]], counting: frozenset[int], names: Mapping[int, str]
+    rows: Iterable[Row[int, int, int]], counting: frozenset[int], names: Mapping[int, str]
 ) -> tuple[dict[int, int], dict[int, dict[str, int]]]:
     """(views by page of the counting sources, what others say by page)."""
     views_of: dict[int, int] = {}
     beside: dict[int, dict[str, int]] = {}
-    for page, source_id, number, _ in rows:
+    for page, source_id, number in rows:
         if source_id in counting:
             views_of[page] = views_of.get(page, 0) + number
         else:
@@ -138,11 +170,16 @@ def newest(tx: Connection, most: int) -> list[int]:
     return list(tx.scalars(query))
 
 
-def of_pages(tx: Connection, found: PeriodViews, pages: Sequence[int]) -> list[Candidate]:
+def of_pages(tx: Connection, found: PeriodViews, period: Period, pages: Sequence[int]) -> list[Candidate]:
     """Those of the pages that are articles, with their counts."""
-    counts = dict(found.views) if len(pages) > len(found.views) // 8 else None
+    if not pages:
+        return []
     wanted = set(pages)
-    views_of = counts or {page: number for page, number in found.views if page in wanted}
+    views_of = {page: number for page, number in found.views if page in wanted}
+    if found.unseen is not None and (others := wanted - views_of.keys()):
+        mine = sa.and_(readership.within(period), views.c.page_id.in_(others))
+        query = sa.select(views.c.page_id, sa.func.sum(views.c.views)).where(mine).group_by(views.c.page_id)
+        views_of |= {page: int(number) for page, number in tx.execute(query)}
     return [
         each._replace(views=views_of.get(each.id, 0), beside=found.beside.get(each.id, {}))
         for each in by_ids(tx, pages)
@@ -171,13 +208,14 @@ def _candidate(row: Sequence[Any]) -> Candidate:
 class Record:
     """How an edition's candidates ranked. `rules` and `window` are what a stranger needs to do it again.
 
-    `rest` are pages that were read less than any that could have come in, (page id, views), the most read first.
+    `rest` are pages that were read less than any that could have come in, (page id, views), the most read first; None:
+    they are counted when somebody asks.
     """
 
     rules: Mapping[str, Any]
     window: Mapping[str, Any]
     candidates: Sequence[Ranked]
-    rest: Sequence[tuple[int, int]] = ()
+    rest: Sequence[tuple[int, int]] | None = ()
 
 
 def save(tx: Connection, edition_id: int, record: Record) -> None:
@@ -198,7 +236,8 @@ def load(tx: Connection, edition_id: int, *, whole: bool = False) -> Record:
     document = _document(tx, edition_id)
     if document is None:
         return Record({}, {}, [])
-    rest = [(id_, views) for id_, views in document.get("rest", ())]
+    rest = document.get("rest", ())
+    rest = [(id_, views) for id_, views in rest] if rest is not None else None
     ranked = [_judged(row) for row in document.get("judged", ())] or _of_old(tx, document.get("candidates", ()))
     record = Record(document.get("rules", {}), document.get("window", {}), ranked, rest)
     return with_rest(tx, record) if whole else record
@@ -229,10 +268,21 @@ def _of_old(tx: Connection, rows: Sequence[list[Any]]) -> list[Ranked]:
 
 def with_rest(tx: Connection, record: Record) -> Record:
     """The record with the rest as candidates too. Nobody has looked at those: they have views, and no rank."""
-    known = {each.id: each for each in by_ids(tx, [page for page, _ in record.rest])}
+    rest = rest_of(tx, record)
+    known = {each.id: each for each in by_ids(tx, [page for page, _ in rest])}
     reason = "read less than any that could have come in"
-    more = [Ranked(known[id_]._replace(views=n), float(n), 0, False, reason) for id_, n in record.rest if id_ in known]
+    more = [Ranked(known[id_]._replace(views=n), float(n), 0, False, reason) for id_, n in rest if id_ in known]
     return replace(record, candidates=[*record.candidates, *more], rest=())
+
+
+def rest_of(tx: Connection, record: Record) -> Sequence[tuple[int, int]]:
+    """The pages that were not looked at, with their views: as kept, or as they are counted now."""
+    if record.rest is not None:
+        return record.rest
+    period = Period(*(datetime.fromisoformat(record.window[name]) for name in ("start", "end")))
+    found = of_period(tx, period, record.window["sources"])
+    judged = {each.candidate.id for each in record.candidates}
+    return [(page, number) for page, number in found.views if page not in judged]
 
 
 def number(tx: Connection, edition_id: int) -> int:
@@ -240,7 +290,7 @@ def number(tx: Connection, edition_id: int) -> int:
     document = _document(tx, edition_id)
     if document is None:
         return 0
-    return sum(len(document.get(name, ())) for name in ("judged", "candidates", "rest"))
+    return sum(len(document.get(name) or ()) for name in ("judged", "candidates", "rest"))
 
 
 def _document(tx: Connection, edition_id: int) -> dict[str, Any] | None:

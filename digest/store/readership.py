@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -47,7 +48,7 @@ def _store(tx: Connection, source_id: int, counts: Mapping[Bucket, int], *, repl
     new = statement.excluded.views if replace else views.c.views + statement.excluded.views
     keys = ["until", "page_id", "source_id", "span"]
     statement = statement.on_conflict_do_update(index_elements=keys, set_={"views": new})
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"until": at + span, "page_id": page, "source_id": source_id, "span": int(span.total_seconds()), "views": count}
         for (page, at, span), count in counts.items()
     ]
@@ -56,7 +57,23 @@ def _store(tx: Connection, source_id: int, counts: Mapping[Bucket, int], *, repl
         tx.execute(statement, batch)
     if rows:  # what was kept of the periods they count in is no longer true
         first, last = rows[0]["until"], rows[-1]["until"]
+        coarse = [at + span for _, at, span in counts if span.total_seconds() > _HOUR]
+        _note_span(tx, source_id, first, last, max(coarse, default=None))
         tx.execute(sa.delete(period_totals).where(period_totals.c.end >= first, period_totals.c.start < last))
+
+
+def _note_span(tx: Connection, source_id: int, first: datetime, last: datetime, coarse: datetime | None) -> None:
+    """Keep between which ends the source has buckets; written only when that has changed."""
+    wider = {
+        "counted_from": sa.or_(sources.c.counted_from.is_(None), sources.c.counted_from > first),
+        "counted_until": sa.or_(sources.c.counted_until.is_(None), sources.c.counted_until < last),
+    }
+    values = {"counted_from": first, "counted_until": last}
+    if coarse is not None:
+        wider["coarse_until"] = sa.or_(sources.c.coarse_until.is_(None), sources.c.coarse_until < coarse)
+        values["coarse_until"] = coarse
+    new = {name: sa.case((is_wider, values[name]), else_=sources.c[name]) for name, is_wider in wider.items()}
+    tx.execute(sa.update(sources).where(sources.c.id == source_id, sa.or_(*wider.values())).values(new))
 
 
 def _folded(tx: Connection, source_id: int, counts: Mapping[Bucket, int]) -> set[Bucket]:
@@ -187,4 +204,6 @@ def fold_hours(tx: Connection, start: datetime, end: datetime) -> int:
     names = ("until", "page_id", "source_id", "span", "views")
     for batch in chunks([dict(zip(names, day, strict=True)) for day in days], 5000):
         tx.execute(statement, batch)
+    for source_id in {day[2] for day in days}:
+        _note_span(tx, source_id, end, end, end)
     return removed - len(days)

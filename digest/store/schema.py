@@ -23,8 +23,6 @@ metadata = sa.MetaData(
 
 BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows itself only in INTEGER
 Json = sa.JSON().with_variant(JSONB(), "postgresql")
-
-
 LATER = "state IN ('queued', 'deferred') AND due_at IS NOT NULL"
 
 
@@ -34,7 +32,6 @@ def _partial(name: str, *columns: str, where: str) -> sa.Index:
 
 
 NUMBERED: dict[str, Any] = {"sqlite_autoincrement": True}  # an id is never given out twice: links name rows for ever
-
 
 # --- what was published and how often it was read ------------------------------------------------
 
@@ -47,6 +44,9 @@ sources = sa.Table(
     sa.Column("failed_at", UtcDateTime),  # the last bad one, if it came later
     sa.Column("error", sa.Text, nullable=False, server_default=""),
     sa.Column("first_total_at", UtcDateTime),  # the first reading of its lifetime counters: views before are unknown
+    sa.Column("counted_from", UtcDateTime),  # the ends of its first bucket of views,
+    sa.Column("counted_until", UtcDateTime),  # of its last one,
+    sa.Column("coarse_until", UtcDateTime),  # and of its last one longer than an hour
     sa.Column("folded_until", UtcDateTime),  # its hours up to then were made days
     sa.Column("remembered", Json, nullable=False),  # what the source asked to keep: ETag, ...
     **NUMBERED,
