@@ -32,7 +32,8 @@ def letters(
             picks = editions.picked(tx, found.edition_id) if is_draft and found.edition_id else []
         if not picks:
             return renderer.alert(found.subject, found.text)
-        return renderer.draft_ready(found.subject, found.text, config.site.name, picks)
+        preview = links.preview(found.edition_id or 0)
+        return renderer.draft_ready(found.subject, found.text, config.site.name, picks, preview)
 
     def confirmation(newsletter: str, language: str, already: bool) -> Rendered:
         return renderer.confirmation(invitation(config, newsletter, renderer, language), language, already=already)
