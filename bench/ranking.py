@@ -40,7 +40,7 @@ def run(stage: Stage) -> Findings:
     options = stage.options
     articles = options.pick(20_000, 1_000_000)
     findings = Findings(settings={"articles": articles, "weeks": _WEEKS, "rounds": options.rounds})
-    sizes = ((stage.sqlite, options.pick(400_000, 20_000_000)), (stage.postgresql, options.pick(800_000, 50_000_000)))
+    sizes = ((stage.sqlite, options.pick(400_000, 20_500_000)), (stage.postgresql, options.pick(800_000, 51_000_000)))
     for kind, rows in sizes:
         _measure(stage, kind, Readership(articles, _WEEKS, rows, _last_cutoff(stage)), findings)
     return findings
