@@ -180,11 +180,11 @@ class App:
         """What says which pages are gone; what cannot be seen counts as there. `read`: the sources first, once."""
         if not self.config.collecting.look_again:
             return None
-        to_read = [read]
+        to_read = [now] if read else []
 
         def look(urls: Sequence[str]) -> dict[str, str]:
-            if to_read.pop() if to_read else False:
-                asyncio.run(self._read_again(now))
+            if to_read:
+                asyncio.run(self._read_again(to_read.pop()))
             asked = missing(urls, *self.homes)
             found: dict[str, str] = {}
             # A resolver that hangs keeps its thread, and not us.

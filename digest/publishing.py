@@ -24,7 +24,6 @@ Press = Callable[[Newsletter, Edition, Sequence[Pick], str], Rendering]  # lays 
 TellDesk = Callable[[int, str, str], None]  # edition id, subject, text
 
 _NOT_PLAUSIBLE = "its counts are not plausible"
-_LOOKS = 4  # at pages that moved up, at the most: each may take seconds
 
 
 # --- drafting ------------------------------------------------------------------------------------
@@ -95,16 +94,15 @@ def release(
     Safe to call twice, or by two at once: one edition is queued once. A paused edition goes on. `look_again` is asked
     right before freezing which of the picked pages are gone; with too few left the edition is skipped.
     """
-    looked, looks_left = Looked(look_again), _LOOKS
+    looked = Looked(look_again)
     while True:
         try:
             with store.begin(snapshot=True) as tx:
-                return _release(tx, press, newsletter, edition_id, looked if looks_left else Looked(None), now)
+                return _release(tx, press, newsletter, edition_id, looked, now)
         except StoreConflict:
             continue  # another draft or release of it came first: look again
         except NotLookedAt as error:
             looked.look(error.args[0])  # the network, outside of any transaction
-            looks_left -= 1
 
 
 def _release(

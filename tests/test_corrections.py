@@ -41,6 +41,14 @@ def test_what_moves_up_is_looked_at_too(store, told):
     assert asked == ["https://a", "https://b", "https://c", "https://d", "https://e"]
 
 
+def test_what_was_found_gone_stays_out_also_when_there_is_no_time_to_look_further(store, told):
+    save(store, "abcdefgh")
+    count(store, {name: 90 - n for n, name in enumerate("abcdefgh")})
+    sent, asked = release(store, draft(store, told), gone=["b", "d", "e", "f", "g"])
+    assert asked == [f"https://{name}" for name in "abcdef"]
+    assert titles(store, sent) == ["A", "C", "G"]
+
+
 def test_a_site_that_says_404_to_everything_is_in_trouble_and_loses_no_edition(store, told):
     save(store, FOUR)
     count(store, FOUR)
