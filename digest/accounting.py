@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from digest.domain.deliveries import UNSETTLED, Progress
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import EventKind, Evidence, Way
-from digest.store import Store, Transaction, deliveries, editions, outbox, subscribers, workers
+from digest.domain.suppressions import Suppression, SuppressionKind
+from digest.store import Store, Transaction, consent, deliveries, editions, outbox, suppressions, workers
 
 Hash = Callable[[str], str]  # an address key as suppressions keep it
 Note = tuple[int, str, str]  # edition id, subject, text: for the desk
@@ -53,9 +54,11 @@ def _follow_refusals(
         return _UNBELIEVABLE.format(id=edition_id, refused=refused, tried=tried)
     for subscriber_id, address_key, words in list(deliveries.hard_refusals(tx, edition_id)):
         reason = f"hard: {words}"[:300]
-        if subscribers.suppress(tx, hash_address(address_key), reason, subscriber_id, now):
+        address_hash, kind = hash_address(address_key), SuppressionKind.BOUNCED
+        bounced = Suppression(address_hash, kind, reason, now, by="mail server", subscriber_id=subscriber_id)
+        if suppressions.suppress(tx, bounced):
             evidence = Evidence(Way.BOUNCE, form=reason)
-            subscribers.record(tx, subscriber_id, "", EventKind.SUPPRESSED, evidence, now)
+            consent.record(tx, subscriber_id, "", EventKind.SUPPRESSED, evidence, now)
     return ""
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from digest.config import Config, SmtpServer, split_mailbox
 from digest.domain import notices
-from digest.domain.editions import Rendering
+from digest.domain.deliveries import Mail
+from digest.domain.editions import EditionState, Rendering
 from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
 from digest.domain.pace import Caps
@@ -35,11 +38,28 @@ def letters(
         preview = links.preview(found.edition_id or 0)
         return renderer.draft_ready(found.subject, found.text, config.site.name, picks, preview)
 
-    def confirmation(newsletter: str, language: str, already: bool) -> Rendered:
-        return renderer.confirmation(invitation(config, newsletter, renderer, language), language, already=already)
+    def letter(mail: Mail, newsletter: str, language: str, already: bool, at: datetime) -> Rendered:
+        said = invitation(config, newsletter, renderer, language)
+        if mail is Mail.WELCOME:
+            known = newsletters[newsletter]
+            first = known.schedule.next(at).astimezone(known.zone)
+            return renderer.welcome(said, language, first, _latest(store, links, newsletter))
+        if mail is Mail.GOODBYE:
+            return renderer.goodbye(said, language, links.url(""))
+        if mail is Mail.CONFIRMATION:
+            return renderer.confirmation(said, language, already=already)
+        others = {Mail.REMINDER: renderer.reminder, Mail.OWN_DATA: renderer.own_data, Mail.ERASURE: renderer.erasure}
+        return others[mail](said, language)
 
     publications = {each.name: Publication(each.name, each.title, each.language) for each in newsletters.values()}
-    return Letters(links, _senders(config), publications, frozen, confirmation, notice, _signer(config))
+    return Letters(links, _senders(config), publications, frozen, letter, notice, _signer(config))
+
+
+def _latest(store: Store, links: Links, newsletter: str) -> str:
+    """The archive's address of the newest edition readers have; empty when there is none yet."""
+    with store.read() as tx:
+        found = editions.listed(tx, newsletter, [EditionState.SENT, EditionState.SENDING], limit=1)
+    return links.url(f"archive/{found[0].id}") if found else ""
 
 
 def invitation(config: Config, newsletter: str, renderer: Renderer, language: str) -> Invitation:
@@ -82,6 +102,7 @@ def _senders(config: Config) -> Senders:
         confirmation=named(mail.confirmation_from or mail.from_),
         reply_to=split_mailbox(mail.reply_to)[1] if mail.reply_to else "",
         bounce_address=split_mailbox(mail.bounce_address)[1] if mail.bounce_address else "",
+        unsubscribe_address=split_mailbox(mail.unsubscribe_address)[1] if mail.unsubscribe_address else "",
     )
 
 

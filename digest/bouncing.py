@@ -11,8 +11,9 @@ from datetime import datetime
 from digest.domain.links import Links
 from digest.domain.reports import Report, ReportKind
 from digest.domain.subscribers import EventKind, Evidence, Way
+from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import InvalidToken
-from digest.store import Store, Transaction, deliveries, subscribers
+from digest.store import Store, Transaction, consent, deliveries, subscribers, suppressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,16 @@ def receive(store: Store, links: Links, report: Report, now: datetime) -> Follow
         way = Way.COMPLAINT if report.kind is ReportKind.COMPLAINT else Way.BOUNCE
         address_hash = links.address_hash(subscription.address.key)
         reason = f"{report.kind}: {report.words}"[:300]
-        new = subscribers.suppress(tx, address_hash, reason, subscription.subscriber_id, now)
+        kind = SuppressionKind.COMPLAINED if report.kind is ReportKind.COMPLAINT else SuppressionKind.BOUNCED
+        suppression = Suppression(address_hash, kind, reason, now, subscriber_id=subscription.subscriber_id)
+        new = suppressions.suppress(tx, suppression)
         if new:
             _record(tx, subscription.subscriber_id, Evidence(way, form=reason), now)
         return Followed(report.kind, delivery_id, "suppressed" if new else "was suppressed already")
 
 
 def _record(tx: Transaction, subscriber_id: int, evidence: Evidence, now: datetime) -> None:
-    subscribers.record(tx, subscriber_id, "", EventKind.SUPPRESSED, evidence, now)
+    consent.record(tx, subscriber_id, "", EventKind.SUPPRESSED, evidence, now)
 
 
 def _whose(links: Links, report: Report) -> int:

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from digest.config_mail import Mail, ThemeSection
 from digest.config_newsletters import NewsletterSection
 from digest.config_sources import AnySource
+from digest.config_subscribing import Bounces, Subscribing, Webhooks
 from digest.config_types import (
     Duration,
     Mailbox,
@@ -29,7 +30,6 @@ from digest.domain.newsletters import (
 )
 from digest.domain.pace import provider
 from digest.domain.periods import Schedule
-from digest.domain.subscribers import ConfirmationLimits
 
 __all__ = ["Config", "is_loopback", "split_mailbox"]
 
@@ -191,20 +191,6 @@ class Delivering(Section):
         return {provider(name.strip().lower()): rate for name, rate in value.items()}
 
 
-class Subscribing(Section):
-    """How sign-ups are answered."""
-
-    confirm_within: Duration = timedelta(hours=72)
-    cool_down: Duration = timedelta(minutes=10)
-    daily_cap: int = Field(3, ge=1)
-    sign_ups_per_hour: int = Field(20, ge=1)  # from one network
-    consent: str = "I want {title} by e-mail. I can leave with one click, any time."
-
-    def limits(self) -> ConfirmationLimits:
-        """How often one mailbox may be asked."""
-        return ConfirmationLimits(self.cool_down, self.daily_cap)
-
-
 class Config(Section):
     """The whole configuration; `folder` is where config.toml lies, and what its paths are relative to."""
 
@@ -219,6 +205,8 @@ class Config(Section):
     collecting: Collecting = Collecting()
     delivering: Delivering = Delivering()
     subscribing: Subscribing = Subscribing()
+    bounces: Bounces = Bounces()
+    webhooks: Webhooks = Webhooks()
     newsletters: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], NewsletterSection] = Field(
         min_length=1
     )

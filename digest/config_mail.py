@@ -38,6 +38,7 @@ class Mail(Section):
     confirmation_from: Mailbox | None = None
     reply_to: Mailbox | None = None
     bounce_address: Mailbox | None = None
+    unsubscribe_address: Mailbox | None = None
     count_clicks: bool = False
     resize_images: bool = False
     image_folder: str = ""  # empty: cache/img beside the database

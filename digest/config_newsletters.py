@@ -95,6 +95,8 @@ class NewsletterSection(Section):
     allow: tuple[str, ...] = ()
     layout: Literal["images", "text"] = "images"
     show_views: bool = True
+    welcome: bool = False
+    goodbye: bool = False
     selection: SelectionSection = SelectionSection()
     plausibility: PlausibilitySection = PlausibilitySection()
 

@@ -73,7 +73,8 @@ def draft(
 def _lay_out(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition) -> None:
     """See that the mail can be made of the picks."""
     rendering = press(newsletter, edition, editions.picked(tx, edition.id), newsletter.language)
-    audience, excluded = deliveries.count_audience(tx, newsletter.name)
+    is_monthly = _is_first_of_month(tx, newsletter, edition)
+    audience, excluded = deliveries.count_audience(tx, newsletter.name, edition.created_at, is_monthly=is_monthly)
     notes = [*edition.notes, *(f"so that mailboxes show it whole: {each}" for each in rendering.shortened)]
     editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded, notes=notes)
 
@@ -137,10 +138,16 @@ def _freeze_and_queue(
     languages = [newsletter.language, *deliveries.other_languages(tx, newsletter.name, newsletter.language)]
     rendering, *others = [press(newsletter, present, picks, language) for language in languages]
     editions.freeze(tx, [rendering, *others])
-    audience, queued, excluded = deliveries.queue_edition(tx, edition, now)
+    is_monthly = _is_first_of_month(tx, newsletter, edition)
+    audience, queued, excluded = deliveries.queue_edition(tx, edition, now, is_monthly=is_monthly)
     if queued + excluded != audience:
         raise DigestError(f"{queued} prepared and {excluded} excluded are not the {audience} readers of the edition")
     editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded)
+
+
+def _is_first_of_month(tx: Transaction, newsletter: Newsletter, edition: Edition) -> bool:
+    """Whether readers who want one edition a month get this one."""
+    return not editions.went_out(tx, newsletter.name, newsletter.month_start(edition.send_at), edition.send_at)
 
 
 def publish_due(

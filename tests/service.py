@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from digest import publishing, subscribing
+from digest import importing, publishing, subscribing, suppressing
 from digest.app import App, build
 from digest.config import Config
 from digest.domain.addresses import Address
@@ -109,11 +109,9 @@ class Service:
 
     def add_readers(self, count: int) -> None:
         """reader0 to reader<count-1> at example.com, confirmed."""
-        entries = [subscribing.Entry(Address(f"reader{n}", "example.com")) for n in range(count)]
+        entries = [importing.Entry(Address(f"reader{n}", "example.com")) for n in range(count)]
         evidence = Evidence(Way.OPERATOR, form="by letter")
-        subscribing.bring_in(
-            self.app.store, self.app.links, entries, "weekly", "en", evidence, SATURDAY - timedelta(30)
-        )
+        importing.bring_in(self.app.store, self.app.links, entries, "weekly", "en", evidence, SATURDAY - timedelta(30))
 
     def sign_up(self, address: str) -> None:
         """As the form would."""
@@ -123,7 +121,7 @@ class Service:
 
     def find(self, address: str) -> Subscription:
         """The reader's subscription."""
-        return subscribing.find(self.app.store, Address.parse(address))[0]
+        return suppressing.find(self.app.store, Address.parse(address))[0]
 
     def release(self) -> Edition:
         """Draft, freeze and queue the edition of the closed week."""

@@ -11,7 +11,7 @@ from time import sleep
 
 import pytest
 
-from digest import subscribing
+from digest import importing
 from digest.domain.addresses import Address
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
@@ -66,10 +66,10 @@ def found_on_postgresql(postgres, tmp_path, smtpd):
 
 def add_readers(service: Service, count: int, domain: str = "example.com") -> None:
     """Confirmed readers at a domain; those who are added first are sent to first."""
-    entries = [subscribing.Entry(Address(f"reader{n}", domain)) for n in range(count)]
+    entries = [importing.Entry(Address(f"reader{n}", domain)) for n in range(count)]
     evidence = Evidence(Way.OPERATOR, form="by letter")
     app = service.app
-    subscribing.bring_in(app.store, app.links, entries, "weekly", "en", evidence, SATURDAY - timedelta(30))
+    importing.bring_in(app.store, app.links, entries, "weekly", "en", evidence, SATURDAY - timedelta(30))
 
 
 def recipients(*servers: RecordingServer) -> Counter[str]:

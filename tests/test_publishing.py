@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest import desk, publishing, subscribing
+from digest import desk, importing, publishing, suppressing
 from digest.domain.addresses import Address
 from digest.domain.articles import FoundArticle
 from digest.domain.editions import Edition, EditionState, Rendering
@@ -62,9 +62,9 @@ def add_articles(store, views: dict[str, int], published=SATURDAY - timedelta(da
 
 
 def add_readers(store, *names, confirmed_at=SATURDAY - timedelta(days=30)):
-    entries = [subscribing.Entry(Address(name, "example.com")) for name in names]
+    entries = [importing.Entry(Address(name, "example.com")) for name in names]
     evidence = Evidence(Way.OPERATOR, form="by letter")
-    subscribing.bring_in(store, LINKS, entries, "weekly", "en", evidence, confirmed_at)
+    importing.bring_in(store, LINKS, entries, "weekly", "en", evidence, confirmed_at)
 
 
 def counts(store, edition):
@@ -206,7 +206,7 @@ def test_a_frozen_edition_is_not_ranked_again(store):
 def test_a_suppressed_reader_is_excluded_and_counted(store):
     add_articles(store, {"a": 10, "b": 30})
     add_readers(store, "alice", "bob")
-    subscribing.suppress(store, LINKS, Address("bob", "example.com"), "asked us", Evidence(Way.OPERATOR), SATURDAY)
+    suppressing.suppress(store, LINKS, Address("bob", "example.com"), "asked us", Evidence(Way.OPERATOR), SATURDAY)
     edition = publishing.draft(store, press, WEEKLY, SATURDAY, SATURDAY)
     edition = publishing.release(store, press, WEEKLY, edition.id, SATURDAY)
     assert (edition.audience, edition.excluded) == (2, 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from digest import desk, subscribing
+from digest import desk, preferring
 from digest.domain.deliveries import DeliveryState
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
@@ -182,7 +182,7 @@ def test_who_unsubscribes_while_the_run_goes_on_gets_nothing(service, smtpd):
     service.add_readers(20)
     edition = service.release()
     leaver = service.find("reader19@example.com")
-    subscribing.leave(service.app.store, leaver.id, Evidence(Way.ONE_CLICK), service.clock())
+    preferring.leave(service.app.store, leaver.id, Evidence(Way.ONE_CLICK), service.clock())
     service.deliver(edition)
     assert recipients(smtpd)["reader19@example.com"] == 0
     assert service.counts(edition) == {"sent": 19, "skipped": 1}

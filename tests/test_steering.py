@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 import sqlalchemy as sa
 
-from digest import accounting, desk, subscribing
+from digest import accounting, desk, preferring
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
 from digest.store.schema import deliveries, suppressions
@@ -178,7 +178,7 @@ def test_who_leaves_while_the_copy_waits_behind_a_slow_message_gets_none(tmp_pat
         wait_until(lambda: service.counts(edition).get("sending") == 3)
         leaver.append(service.listed(edition, "sending")[-1].address)
         reader = service.find(leaver[0])
-        subscribing.leave(service.app.store, reader.id, Evidence(Way.ONE_CLICK), service.clock())
+        preferring.leave(service.app.store, reader.id, Evidence(Way.ONE_CLICK), service.clock())
 
     send_meanwhile(service, edition, leave)
     assert recipients(smtpd) == everybody(6) - Counter(leaver)

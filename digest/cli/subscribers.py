@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from digest import subscribing
+from digest import importing, preferring, suppressing
 from digest.app import App
 from digest.cli.opening import clock, newsletter_named, opened
 from digest.cli.printing import fail, local, print_json, say, table
@@ -17,7 +17,7 @@ from digest.domain.newsletters import Newsletter
 from digest.domain.subscribers import Evidence, Subscription, SubscriptionState, Way
 from digest.errors import InvalidAddress, UsageError
 from digest.mail.addresses import parse
-from digest.store import deliveries
+from digest.store import consent, deliveries, suppressions
 from digest.store import subscribers as subscriber_queries
 
 app = typer.Typer(help="Subscribers: add, list, show, import, unsubscribe, suppress.", no_args_is_help=True)
@@ -39,7 +39,7 @@ def add(
         raise UsageError("--confirmed needs --consent-from TEXT: where and when this reader agreed")
     with opened() as opening:
         chosen = newsletter_named(opening, newsletter)
-        entry = subscribing.Entry(parse(address), name, confirmed)
+        entry = importing.Entry(parse(address), name, confirmed)
         brought = _bring(opening, chosen, [entry], Way.OPERATOR, consent_from)
     said = {
         "added": f"Added {entry.address} to {chosen.title}" + ("." if confirmed else "; they are asked to confirm."),
@@ -103,11 +103,12 @@ def list_(
 def show(address: str, as_json: bool = _Json) -> None:
     """One reader: subscriptions, the trail of consent, the mails they got."""
     with opened() as opening:
-        found = subscribing.find(opening.store, parse(address))
+        found = suppressing.find(opening.store, parse(address))
         with opening.store.read() as tx:
-            trail = subscriber_queries.trail(tx, found[0].subscriber_id)
+            trail = consent.trail(tx, found[0].subscriber_id)
             mails = list(deliveries.listed(tx, subscriber_id=found[0].subscriber_id))
-            suppressed = subscriber_queries.suppression(tx, opening.links.address_hash(found[0].address.key))
+            suppression = suppressions.of(tx, opening.links.address_hash(found[0].address.key))
+    suppressed = suppression.reason if suppression else None
     if as_json:
         print_json(
             {
@@ -135,10 +136,10 @@ def unsubscribe(
 ) -> None:
     """End a reader's subscriptions, effective at once."""
     with opened() as opening:
-        found = subscribing.find(opening.store, parse(address))
+        found = suppressing.find(opening.store, parse(address))
         for each in found:
             if newsletter in (None, each.newsletter):
-                subscribing.leave(opening.store, each.id, Evidence(Way.OPERATOR), clock())
+                preferring.leave(opening.store, each.id, Evidence(Way.OPERATOR), clock())
                 say(f"{each.address} no longer gets {each.newsletter}.")
 
 
@@ -147,21 +148,21 @@ def suppress(address: str, reason: str = typer.Option("by the operator", help="W
     """Never mail this address again, even if it is imported or signs up anew."""
     with opened() as opening:
         evidence = Evidence(Way.OPERATOR, form=reason)
-        new = subscribing.suppress(opening.store, opening.links, parse(address), reason, evidence, clock())
+        new = suppressing.suppress(opening.store, opening.links, parse(address), reason, evidence, clock())
     say("Suppressed." if new else "It was suppressed already.")
 
 
 def _bring(
-    opening: App, newsletter: Newsletter, entries: list[subscribing.Entry], way: Way, consent: str
-) -> subscribing.Brought:
+    opening: App, newsletter: Newsletter, entries: list[importing.Entry], way: Way, consent: str
+) -> importing.Brought:
     evidence = Evidence(way, form=consent.strip(), language=newsletter.language)
-    return subscribing.bring_in(
+    return importing.bring_in(
         opening.store, opening.links, entries, newsletter.name, newsletter.language, evidence, clock()
     )
 
 
-def _read(file: Path) -> tuple[list[subscribing.Entry], list[tuple[int, str]]]:
-    entries: list[subscribing.Entry] = []
+def _read(file: Path) -> tuple[list[importing.Entry], list[tuple[int, str]]]:
+    entries: list[importing.Entry] = []
     refused: list[tuple[int, str]] = []
     for line, row in _rows(file):
         try:
@@ -169,7 +170,7 @@ def _read(file: Path) -> tuple[list[subscribing.Entry], list[tuple[int, str]]]:
             if status not in ("confirmed", "subscribed", "active", "enabled"):
                 refused.append((line, f"status {status!r}: only confirmed readers are brought in"))
                 continue
-            entries.append(subscribing.Entry(parse(row["email"]), (row.get("name") or "").strip()))
+            entries.append(importing.Entry(parse(row["email"]), (row.get("name") or "").strip()))
         except InvalidAddress as error:
             refused.append((line, str(error)))
     return entries, refused

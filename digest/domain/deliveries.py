@@ -31,6 +31,11 @@ class Mail(StrEnum):
     """Which message a delivery carries. What belongs to no edition overtakes the editions."""
 
     CONFIRMATION = "confirmation"
+    REMINDER = "reminder"  # to confirm, once
+    WELCOME = "welcome"
+    GOODBYE = "goodbye"
+    OWN_DATA = "own-data"  # asked again by mail: show me what you know about me
+    ERASURE = "erasure"  # asked again by mail: forget me
     DIGEST = "digest"
     NOTICE = "notice"  # to the desk
 

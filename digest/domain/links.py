@@ -30,6 +30,11 @@ class Purpose(StrEnum):
     PREVIEW = "preview"
     CLICK = "click"
     PICTURE = "picture"
+    PREFERENCES = "preferences"
+    LEAVE_BY_MAIL = "leave by mail"
+    RETURN = "return"
+    OWN_DATA = "own data"
+    ERASURE = "erasure"
 
 
 class Links:
@@ -45,16 +50,11 @@ class Links:
 
     def confirm(self, subscription_id: int, requested_at: datetime) -> str:
         """The confirmation link. It is bound to this very request: a later one, or an unsubscribe, voids it."""
-        payload = _NUMBER_AND_TIME.pack(subscription_id, _microseconds(requested_at))
-        return self.url(f"confirm/{self._seal(Purpose.CONFIRM, payload)}")
+        return self.url(f"confirm/{self.timed(Purpose.CONFIRM, subscription_id, requested_at)}")
 
     def read_confirm(self, token: str, now: datetime, valid_for: timedelta) -> tuple[int, datetime]:
         """(subscription id, requested_at) of a confirmation token. Raises InvalidToken."""
-        number, micro = _NUMBER_AND_TIME.unpack(self._open(Purpose.CONFIRM, token, _NUMBER_AND_TIME.size))
-        requested_at = datetime.fromtimestamp(micro // 1_000_000, UTC) + timedelta(microseconds=micro % 1_000_000)
-        if now > requested_at + valid_for:
-            raise InvalidToken(Purpose.CONFIRM, expired=True)
-        return number, requested_at
+        return self.read_timed(Purpose.CONFIRM, token, now, valid_for)
 
     def unsubscribe(self, subscription_id: int) -> str:
         """The unsubscribe link, for the header (RFC 8058) and the body. It never expires."""
@@ -65,6 +65,40 @@ class Links:
         number: int
         (number,) = _NUMBER.unpack(self._open(Purpose.UNSUBSCRIBE, token, _NUMBER.size))
         return number
+
+    def preferences(self, subscription_id: int) -> str:
+        """The link to a reader's preference page. It never expires."""
+        return self.url(f"preferences/{self._seal(Purpose.PREFERENCES, _NUMBER.pack(subscription_id))}")
+
+    def read_preferences(self, token: str) -> int:
+        """The subscription id. Raises InvalidToken."""
+        number: int
+        (number,) = _NUMBER.unpack(self._open(Purpose.PREFERENCES, token, _NUMBER.size))
+        return number
+
+    def leaving(self, subscription_id: int) -> tuple[str, str]:
+        """The unsubscribe and the preferences link, as every digest has both."""
+        return self.unsubscribe(subscription_id), self.preferences(subscription_id)
+
+    def own_data(self, subscription_id: int, asked_at: datetime) -> str:
+        """The link to what is known of a reader, as their mail has it."""
+        return self.url(f"own-data/{self.timed(Purpose.OWN_DATA, subscription_id, asked_at)}")
+
+    def erasure(self, subscription_id: int, asked_at: datetime) -> str:
+        """The link by which a reader is forgotten, as their mail has it."""
+        return self.url(f"forget/{self.timed(Purpose.ERASURE, subscription_id, asked_at)}")
+
+    def timed(self, purpose: Purpose, subscription_id: int, at: datetime) -> str:
+        """A token for one act of one reader, bound to the moment `at`: RETURN, OWN_DATA or ERASURE."""
+        return self._seal(purpose, _NUMBER_AND_TIME.pack(subscription_id, _microseconds(at)))
+
+    def read_timed(self, purpose: Purpose, token: str, now: datetime, valid_for: timedelta) -> tuple[int, datetime]:
+        """(subscription id, the moment it is bound to). Raises InvalidToken, also when `valid_for` is over."""
+        number, micro = _NUMBER_AND_TIME.unpack(self._open(purpose, token, _NUMBER_AND_TIME.size))
+        at = _moment(micro)
+        if now > at + valid_for:
+            raise InvalidToken(purpose, expired=True)
+        return number, at
 
     def progress(self, edition_id: int) -> str:
         """The link that shows how far an edition is."""
@@ -108,22 +142,36 @@ class Links:
 
     def envelope_sender(self, bounce_address: str, delivery_id: int) -> str:
         """The VERP address bounces of this delivery return to; case does not matter in it (RFC 5321 allows either)."""
-        payload = _NUMBER.pack(delivery_id)
-        mac = hmac.digest(self._keys[Purpose.BOUNCE], payload, "sha256")[:_SHORT_MAC]
-        token = base64.b32encode(payload + mac).decode().rstrip("=").lower()
-        local, _, domain = bounce_address.partition("@")
-        return f"{local}+{token}@{domain}"
+        return self._address(Purpose.BOUNCE, bounce_address, delivery_id)
 
     def read_envelope_sender(self, address: str) -> int:
         """The delivery id a bounce address names. Raises InvalidToken for any address that is not ours."""
+        return self._read_address(Purpose.BOUNCE, address)
+
+    def leave_by_mail(self, unsubscribe_address: str, subscription_id: int) -> str:
+        """The address a message to which unsubscribes (RFC 2369 section 3.2). It never expires."""
+        return self._address(Purpose.LEAVE_BY_MAIL, unsubscribe_address, subscription_id)
+
+    def read_leave_by_mail(self, address: str) -> int:
+        """The subscription id such an address names. Raises InvalidToken for any address that is not ours."""
+        return self._read_address(Purpose.LEAVE_BY_MAIL, address)
+
+    def _address(self, purpose: Purpose, address: str, number: int) -> str:
+        payload = _NUMBER.pack(number)
+        mac = hmac.digest(self._keys[purpose], payload, "sha256")[:_SHORT_MAC]
+        token = base64.b32encode(payload + mac).decode().rstrip("=").lower()
+        local, _, domain = address.partition("@")
+        return f"{local}+{token}@{domain}"
+
+    def _read_address(self, purpose: Purpose, address: str) -> int:
         token = address.partition("@")[0].rpartition("+")[2].upper()
         try:
             sealed = base64.b32decode(token + "=" * (-len(token) % 8))
         except ValueError:
-            raise InvalidToken(Purpose.BOUNCE) from None
+            raise InvalidToken(purpose) from None
         payload, mac = sealed[: _NUMBER.size], sealed[_NUMBER.size :]
-        if not hmac.compare_digest(mac, hmac.digest(self._keys[Purpose.BOUNCE], payload, "sha256")[:_SHORT_MAC]):
-            raise InvalidToken(Purpose.BOUNCE)
+        if not hmac.compare_digest(mac, hmac.digest(self._keys[purpose], payload, "sha256")[:_SHORT_MAC]):
+            raise InvalidToken(purpose)
         number: int
         (number,) = _NUMBER.unpack(payload)
         return number
@@ -158,6 +206,10 @@ class Links:
         if not hmac.compare_digest(mac, hmac.digest(self._keys[purpose], payload, "sha256")[:_MAC]):
             raise InvalidToken(purpose)
         return payload
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC) + timedelta(microseconds=microseconds % 1_000_000)
 
 
 def _microseconds(moment: datetime) -> int:

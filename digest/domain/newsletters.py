@@ -143,3 +143,7 @@ class Newsletter:
     def send_at(self, period: Period) -> datetime:
         """When the edition of `period` is to be sent: the first scheduled moment at or after its end."""
         return self.schedule.next(period.end - timedelta(microseconds=1))
+
+    def month_start(self, moment: datetime) -> datetime:
+        """When the month of `moment` began here."""
+        return moment.astimezone(self.zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)

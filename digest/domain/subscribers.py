@@ -18,12 +18,22 @@ class SubscriptionState(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
+class Rhythm(StrEnum):
+    """How often a reader wants a newsletter, where that is less often than it appears."""
+
+    EVERY = ""
+    MONTHLY = "monthly"  # only the first edition of a month
+
+
 class Way(StrEnum):
     """How a consent event came about."""
 
     FORM = "form"
     LINK = "link"
     ONE_CLICK = "one-click"
+    MAILTO = "mailto"
+    PAGE = "page"  # the preference page
+    API = "api"
     COMPLAINT = "complaint"
     BOUNCE = "bounce"
     OPERATOR = "operator"
@@ -36,7 +46,10 @@ class EventKind(StrEnum):
     REQUESTED = "requested"
     CONFIRMED = "confirmed"
     UNSUBSCRIBED = "unsubscribed"
+    RETURNED = "returned"  # took leaving back, a moment later
+    CHANGED = "changed"  # a pause, a rhythm, a language, a name: `form` says which
     SUPPRESSED = "suppressed"
+    LIFTED = "lifted"  # a suppression, by the desk or by confirming again
     FORGOTTEN = "forgotten"
 
 
@@ -54,6 +67,9 @@ class Subscription:
     requested_at: datetime
     confirmed_at: datetime | None = None
     unsubscribed_at: datetime | None = None
+    reminded_at: datetime | None = None
+    paused_until: datetime | None = None
+    rhythm: Rhythm = Rhythm.EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,8 @@ class Evidence:
     form: str = ""  # URL of the form, or the operator's statement
     ip: str = ""  # already shortened to /24 or /48
     user_agent: str = ""
+    delivery_id: int | None = None  # the mail that asked for it
+    token_hash: str = ""  # SHA-256 of the token that was shown, in hex
 
 
 @dataclass(frozen=True, slots=True)

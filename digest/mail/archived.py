@@ -38,7 +38,9 @@ def archived(html: str, mark: str, own_url: str, site_url: str) -> ArchivedMail:
             each.drop_tree()
     for link in list(body.iter("a")):
         if slots.search(link.get("href", "")):
-            next(link.iterancestors("p"), link).drop_tree()
+            paragraph = next(link.iterancestors("p"), link)
+            if paragraph.getparent() is not None:  # another link of the reader's took it away
+                paragraph.drop_tree()
         elif link.get("href") == own_url and _SEPARATOR.search(_before(link)):
             _drop_with_separator(link)
     lead = _leading(body, site_url)

@@ -74,7 +74,7 @@ def check_message(content: bytes, subject: str) -> list[str]:
         findings.append("a line ends with something other than CRLF")
     if max(map(len, lines)) > 998:
         findings.append("a line is longer than 998 octets")
-    if not re.search(rb"^List-Unsubscribe: <https?://[^ >]+>\r$", content, re.M):
+    if not re.search(rb"^List-Unsubscribe: <https?://[^ >]+>(?:,\r\n <mailto:[^ >]+>)?\r$", content, re.M):
         findings.append("List-Unsubscribe is not one whole URL on one line")
     html = parsed.get_body(("html",))
     if html is not None and (size := len(html.get_content().encode())) > MAX_HTML:

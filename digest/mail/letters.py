@@ -25,6 +25,12 @@ class Senders:
     confirmation: tuple[str, str]
     reply_to: str = ""
     bounce_address: str = ""
+    unsubscribe_address: str = ""  # a message to it, with a token, unsubscribes
+
+
+Write = Callable[
+    [Mail, str, str, bool, datetime], Rendered
+]  # (mail, newsletter, language, confirmed already, queued at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Letters:
     senders: Senders
     publications: Mapping[str, Publication]
     frozen: Callable[[int], Sequence[Rendering]]  # the frozen renderings of an edition
-    confirmation: Callable[[str, str, bool], Rendered]  # (newsletter, language, confirmed already)
+    letter: Write
     notice: Callable[[int], Rendered]
     sign: Sign | None = None
     _compiled: dict[tuple[object, ...], Compiled] = field(default_factory=dict)
@@ -64,17 +70,19 @@ class Letters:
         publication = self.publications[newsletter]
         compiled = Compiled(self._list_heading(publication, rendering), rendering.text, rendering.html, rendering.mark)
         domain = self.senders.digest[1].rpartition("@")[2]
-        leave = self.links.unsubscribe(0)
-        reader = Reader(address, self.links.message_id(0, domain), now, {"unsubscribe": leave, "name": ""}, leave)
+        leave, preferences = self.links.leaving(0)
+        values = {"unsubscribe": leave, "preferences": preferences, "name": ""}
+        reader = Reader(address, self.links.message_id(0, domain), now, values, leave)
         return Parcel(None, self.senders.digest[1], address, compiled.message(reader, self.sign))
 
     def _find(self, delivery: Delivery) -> Compiled:
         if delivery.mail is Mail.DIGEST:
             return self._cached(("digest", delivery.edition_id, delivery.language), lambda: self._digest(delivery))
-        if delivery.mail is Mail.CONFIRMATION:
-            key = ("confirmation", delivery.newsletter, delivery.language, delivery.confirmed)
-            return self._cached(key, lambda: self._confirmation(delivery))
-        return self._plain(self.notice(delivery.notice_id), self.senders.digest)
+        if delivery.mail is Mail.NOTICE:
+            return self._plain(self.notice(delivery.notice_id), self.senders.digest)
+        hour = delivery.queued_at.replace(minute=0, second=0) if delivery.mail is Mail.WELCOME else None
+        key = (delivery.mail, delivery.newsletter, delivery.language, delivery.confirmed, hour)
+        return self._cached(key, lambda: self._letter(delivery))
 
     def _cached(self, key: tuple[object, ...], compile_it: Callable[[], Compiled]) -> Compiled:
         if key not in self._compiled:
@@ -103,9 +111,9 @@ class Letters:
             feedback_id=f"{rendering.edition_id}:{publication.name}:digest:{domain.split('.')[0]}",
         )
 
-    def _confirmation(self, delivery: Delivery) -> Compiled:
-        rendered = self.confirmation(delivery.newsletter, delivery.language, delivery.confirmed)
-        return self._plain(rendered, self.senders.confirmation)
+    def _letter(self, delivery: Delivery) -> Compiled:
+        asked = (delivery.mail, delivery.newsletter, delivery.language, delivery.confirmed, delivery.queued_at)
+        return self._plain(self.letter(*asked), self._from(delivery.mail))
 
     def _plain(self, rendered: Rendered, sender: tuple[str, str]) -> Compiled:
         heading = Heading(sender[0], sender[1], rendered.subject, rendered.language, reply_to=self.senders.reply_to)
@@ -113,15 +121,20 @@ class Letters:
 
     def _reader(self, delivery: Delivery, message_id: str) -> Reader:
         if delivery.mail is Mail.DIGEST:
-            leave = self.links.unsubscribe(delivery.subscription_id)
-            values = {"unsubscribe": leave, "name": clean_header(delivery.name, LONGEST_NAME) if delivery.name else ""}
-            return Reader(delivery.address, message_id, delivery.queued_at, values, leave)
-        values = {"name": ""}  # nothing anybody typed into a form stands in a confirmation
-        if delivery.mail is Mail.CONFIRMATION:
-            values["unsubscribe"] = self.links.unsubscribe(delivery.subscription_id)
+            leave, preferences = self.links.leaving(delivery.subscription_id)
+            name = clean_header(delivery.name, LONGEST_NAME) if delivery.name else ""
+            values = {"unsubscribe": leave, "preferences": preferences, "name": name}
+            by_mail = self.senders.unsubscribe_address
+            by_mail = self.links.leave_by_mail(by_mail, delivery.subscription_id) if by_mail else ""
+            return Reader(delivery.address, message_id, delivery.queued_at, values, leave, by_mail)
+        values = {"name": ""}  # nothing anybody typed into a form stands in these
+        if number := delivery.subscription_id:
+            values["unsubscribe"], values["preferences"] = self.links.leaving(number)
+            values["own_data"] = self.links.own_data(number, delivery.queued_at)
+            values["erasure"] = self.links.erasure(number, delivery.queued_at)
             if delivery.requested_at:
-                values["confirm"] = self.links.confirm(delivery.subscription_id, delivery.requested_at)
+                values["confirm"] = self.links.confirm(number, delivery.requested_at)
         return Reader(delivery.address, message_id, delivery.queued_at, values)
 
     def _from(self, mail: Mail) -> tuple[str, str]:
-        return self.senders.confirmation if mail is Mail.CONFIRMATION else self.senders.digest
+        return self.senders.digest if mail in (Mail.DIGEST, Mail.NOTICE) else self.senders.confirmation

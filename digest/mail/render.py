@@ -103,7 +103,7 @@ class Renderer:
             stories = [story_of(pick, excerpt, images, spoken) for pick in issue.picks[:keep]]
             preheader = _preheader(stories)
             context = {**facts, "stories": stories, "subject": subject, "preheader": preheader}
-            rendered = self._render("digest", context, mark, {"unsubscribe": 1}, issue.language)
+            rendered = self._render("digest", context, mark, {"unsubscribe": 1, "preferences": 1}, issue.language)
             if len(rendered.html.encode()) <= MAX_HTML:
                 return replace(rendered, shortened=tuple(shortened))
             shortened = [f"excerpts of at most {excerpt} characters"]
@@ -149,6 +149,14 @@ class Renderer:
     def goodbye(self, invitation: Invitation, language: str, sign_up_url: str) -> Rendered:
         """Says that no further edition will come."""
         return self._letter("goodbye", invitation, language, {}, sign_up_url=clean_url(sign_up_url))
+
+    def own_data(self, invitation: Invitation, language: str) -> Rendered:
+        """Asks whether it was really they who asked what we know about them."""
+        return self._letter("own-data", invitation, language, {"own_data": 1})
+
+    def erasure(self, invitation: Invitation, language: str) -> Rendered:
+        """Asks whether it was really they who asked to be forgotten."""
+        return self._letter("erasure", invitation, language, {"erasure": 1})
 
     def _letter(
         self, mail: str, invitation: Invitation, language: str, slots: dict[str, int], **more: object

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 
-SLOTS = ("unsubscribe", "confirm", "name")
-OPTIONAL = frozenset({"name"})  # a template may use it any number of times, or not at all
+SLOTS = ("unsubscribe", "confirm", "preferences", "own_data", "erasure", "name")
+OPTIONAL = frozenset({"name", "preferences"})  # a template may use them any number of times, or not at all
 
 
 def new_mark() -> str:

@@ -51,6 +51,7 @@ class Reader(NamedTuple):
     date: datetime
     values: Mapping[str, str]
     one_click: str = ""
+    leave_by_mail: str = ""  # an address; it may stand beside `one_click`
 
 
 class Slot(NamedTuple):
@@ -96,9 +97,11 @@ def _own_headers(reader: Reader) -> bytes:
     else:
         # Raw and whole on one line: a folded or encoded URL is a dead one (RFC 2369 section 2).
         _one_line(one_click)
+        # One HTTPS address for the one click (RFC 8058 section 3.1), first; another way may follow, on its own line.
+        mailto = f",\r\n <mailto:{_one_line(reader.leave_by_mail)}?subject=unsubscribe>" if reader.leave_by_mail else ""
         fields = (
             f"To: {address}\r\nDate: {_date(reader.date)}\r\nMessage-ID: {message_id}\r\n"
-            f"List-Unsubscribe: <{one_click}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+            f"List-Unsubscribe: <{one_click}>{mailto}\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         )
     return fields.encode()
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from digest.domain.deliveries import Delivery, Mail
+from digest.domain.standing import why_not
 from digest.domain.subscribers import SubscriptionState
 from digest.store.statements import (
     FRESH,
@@ -33,6 +34,7 @@ from digest.store.statements import (
 )
 
 MOST_LOOKED_AT = 400  # rows in one turn
+_CONFIRMED = SubscriptionState.CONFIRMED
 LOOK_EVERY = 0.2  # seconds between looks at which editions are being sent, and at what is due again
 Turn = Callable[[str, bool], float]  # (recipient domain, had a turn before) -> seconds until it may go; 0: now
 
@@ -99,14 +101,15 @@ def is_steady(walk: Walk) -> bool:
     )
 
 
-def swept(walk: Walk, edition_id: int, rows: Sequence[Sequence[Any]], limit: int) -> Claimed:
+def swept(walk: Walk, edition_id: int, rows: Sequence[Sequence[Any]], limit: int, now: datetime) -> Claimed:
     """What a sweep found. Readers who may not go are passed by: a later claim looks at them closely and says why."""
     found = [Row._make(row) for row in rows]
     if found:
         walk.fresh[edition_id] = found[-1].id
-    if len(found) < limit or any(_why_not(row) for row in found):
+    at = int(now.timestamp())
+    going = [_to_delivery(row) for row in found if not _why_not(row, at)]
+    if len(going) < limit:
         walk.ended.add(edition_id)
-    going = [_to_delivery(row) for row in found if not _why_not(row)]
     return Claimed(going, frozenset({edition_id}), ())
 
 
@@ -173,7 +176,7 @@ def _take(
     barred: list[dict[str, Any]] = []
     postponed: list[dict[str, Any]] = []
     for row in rows:
-        if reason := _why_not(row):
+        if reason := _why_not(row, now):
             barred.append({"id": row.id, "reason": reason, "now": now})
         elif turn is None:
             going.append(_to_delivery(row))
@@ -197,16 +200,16 @@ def _mark(tx: Connection, worker_id: int, ids: list[int]) -> None:
     run(tx, MARK, {"worker": worker_id, "ids": given})
 
 
-def _why_not(row: Row | Letter) -> str:
-    if row.reader is None:
-        return "the subscriber was forgotten"
-    if row.suppressed:
-        return "the address is suppressed"
-    if row.standing == SubscriptionState.UNSUBSCRIBED:
-        return "unsubscribed before it was sent"
-    if row.mail == Mail.DIGEST and row.standing != SubscriptionState.CONFIRMED:
-        return "no longer confirmed"
-    return ""
+def _why_not(row: Row, now: int) -> str:
+    if row.standing == _CONFIRMED and row.reader is not None and row.suppression is None and not row.paused_until:
+        return ""  # nearly everybody
+    return why_not(
+        Mail.DIGEST,
+        is_known=row.reader is not None,
+        state=row.standing,
+        suppression=row.suppression,
+        is_paused=(row.paused_until or 0) > now,
+    )
 
 
 def _to_delivery(row: Any) -> Delivery:
@@ -230,13 +233,18 @@ def _to_delivery(row: Any) -> Delivery:
 
 def _claim_letters(tx: Connection, worker_id: int, now: int, limit: int) -> list[Delivery]:
     rows = [Letter._make(row) for row in run(tx, LETTERS, {"now": now, "limit": limit}).fetchall()]
-    barred = {row.id: reason for row in rows if row.mail != Mail.NOTICE and (reason := _why_not(row))}
+    barred = {row.id: reason for row in rows if row.mail != Mail.NOTICE and (reason := _why_no_letter(row))}
     if barred:
         run_many(tx, SKIP, [{"id": id_, "reason": reason, "now": now} for id_, reason in barred.items()])
     going = [row for row in rows if row.id not in barred]
     if going:
         _mark(tx, worker_id, [row.id for row in going])
     return [_to_letter(row) for row in going]
+
+
+def _why_no_letter(row: Letter) -> str:
+    is_known = row.reader is not None
+    return why_not(row.mail, is_known=is_known, state=row.standing, suppression=row.suppression)
 
 
 def _to_letter(row: Letter) -> Delivery:

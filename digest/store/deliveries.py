@@ -11,17 +11,20 @@ from sqlalchemy import Connection
 
 from digest.domain.deliveries import WAITING, DeliveryState, Mail, Settled
 from digest.domain.editions import Edition, EditionState
-from digest.domain.subscribers import SubscriptionState
+from digest.domain.subscribers import Rhythm, SubscriptionState
 from digest.store.engine import insert
 from digest.store.schema import deliveries, editions, folded, subscribers, subscriptions, suppressions
 from digest.store.statements import LATER_ROWS as LATER
 
 
-def queue_edition(tx: Connection, edition: Edition, now: datetime) -> tuple[int, int, int]:
-    """Queue a delivery to every confirmed reader who is not suppressed: (audience, queued, excluded)."""
+def queue_edition(tx: Connection, edition: Edition, now: datetime, *, is_monthly: bool) -> tuple[int, int, int]:
+    """Queue a delivery to every confirmed reader who is to get this edition: (audience, queued, excluded).
+
+    Excluded are who is suppressed, who pauses, and, unless it `is_monthly`, who wants one a month.
+    """
     rows = (
         _confirmed(edition.newsletter)
-        .where(suppressions.c.address_hash.is_(None))
+        .where(suppressions.c.address_hash.is_(None), ~_waits(now, is_monthly=is_monthly))
         .with_only_columns(
             sa.literal(Mail.DIGEST.value),
             sa.literal(edition.id),
@@ -37,7 +40,7 @@ def queue_edition(tx: Connection, edition: Edition, now: datetime) -> tuple[int,
     queued = tx.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
     span = {"first_delivery": before + 1, "last_delivery": _last_id(tx)}
     tx.execute(sa.update(editions).where(editions.c.id == edition.id).values(span))
-    total, excluded = count_audience(tx, edition.newsletter)
+    total, excluded = count_audience(tx, edition.newsletter, now, is_monthly=is_monthly)
     return total, queued, excluded
 
 
@@ -65,11 +68,18 @@ def other_languages(tx: Connection, newsletter: str, language: str) -> list[str]
     return sorted(tx.scalars(query))
 
 
-def count_audience(tx: Connection, newsletter: str) -> tuple[int, int]:
-    """(confirmed readers, those of them who are suppressed)."""
-    query = _confirmed(newsletter).with_only_columns(sa.func.count(), sa.func.count(suppressions.c.address_hash))
-    total, suppressed = tx.execute(query).one()
-    return total, suppressed
+def count_audience(tx: Connection, newsletter: str, now: datetime, *, is_monthly: bool) -> tuple[int, int]:
+    """(confirmed readers, those of them who are suppressed, pause, or want one a month when this is another)."""
+    left_out = sa.or_(suppressions.c.address_hash.is_not(None), _waits(now, is_monthly=is_monthly))
+    number = sa.func.coalesce(sa.func.sum(sa.case((left_out, 1), else_=0)), 0)
+    total, excluded = tx.execute(_confirmed(newsletter).with_only_columns(sa.func.count(), number)).one()
+    return total, excluded
+
+
+def _waits(now: datetime, *, is_monthly: bool) -> sa.ColumnElement[bool]:
+    """Whether a reader has asked to be let alone by this edition."""
+    paused = sa.func.coalesce(subscriptions.c.paused_until, 0) > sa.literal(now, subscriptions.c.paused_until.type)
+    return paused if is_monthly else sa.or_(paused, subscriptions.c.rhythm == Rhythm.MONTHLY)
 
 
 def was_awaited(tx: Connection, newsletter: str, moment: datetime) -> bool:
@@ -88,10 +98,11 @@ def _confirmed(newsletter: str) -> sa.Select[Any]:
     )
 
 
-def queue_confirmation(tx: Connection, subscription_id: int, now: datetime) -> None:
-    """Queue the mail that asks a reader to confirm."""
-    values = {"mail": Mail.CONFIRMATION, "subscription_id": subscription_id}
-    tx.execute(sa.insert(deliveries).values(**values, state=DeliveryState.QUEUED, queued_at=now))
+def queue_letter(tx: Connection, mail: Mail, subscription_id: int, now: datetime) -> int:
+    """Queue a mail about one subscription: to confirm, a reminder, a welcome, ... Returns the delivery's id."""
+    values = {"mail": mail, "subscription_id": subscription_id, "state": DeliveryState.QUEUED, "queued_at": now}
+    statement = sa.insert(deliveries).values(values).returning(deliveries.c.id)
+    return int(tx.execute(statement).scalar_one())
 
 
 def queue_notice(tx: Connection, notice_id: int, address: str, now: datetime) -> None:
@@ -100,8 +111,8 @@ def queue_notice(tx: Connection, notice_id: int, address: str, now: datetime) ->
     tx.execute(sa.insert(deliveries).values(**values, state=DeliveryState.QUEUED, queued_at=now))
 
 
-def asked_at(tx: Connection, variant_key: str, since: datetime) -> list[datetime]:
-    """When confirmations were queued to a mailbox, in any spelling of its address."""
+def asked_at(tx: Connection, variant_key: str, since: datetime, mail: Mail = Mail.CONFIRMATION) -> list[datetime]:
+    """When mails of a kind were queued to a mailbox, in any spelling of its address."""
     query = (
         sa.select(deliveries.c.queued_at)
         .select_from(
@@ -109,7 +120,7 @@ def asked_at(tx: Connection, variant_key: str, since: datetime) -> list[datetime
         )
         .where(
             subscribers.c.variant_key == variant_key,
-            deliveries.c.mail == Mail.CONFIRMATION,
+            deliveries.c.mail == mail,
             deliveries.c.queued_at > since,
         )
     )

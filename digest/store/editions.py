@@ -84,6 +84,13 @@ def listed(
     return [_to_edition(row) for row in tx.execute(query)]
 
 
+def went_out(tx: Connection, newsletter: str, since: datetime, before: datetime) -> bool:
+    """Whether readers have an edition that was to be sent in [since, before)."""
+    there = sa.and_(editions.c.newsletter == newsletter, editions.c.state.in_(_READERS_HAVE_IT))
+    query = sa.select(editions.c.id).where(there, editions.c.send_at >= since, editions.c.send_at < before)
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def move(tx: Connection, edition_id: int, to: EditionState, **values: Any) -> bool:
     """Change the state if the present one allows it; False when it does not."""
     statement = (

@@ -154,8 +154,12 @@ subscriptions = sa.Table(
     sa.Column("requested_at", UtcDateTime, nullable=False),
     sa.Column("confirmed_at", UtcDateTime),
     sa.Column("unsubscribed_at", UtcDateTime),
+    sa.Column("reminded_at", UtcDateTime),  # when the one reminder to confirm was queued
+    sa.Column("paused_until", EpochSeconds),  # no edition before
+    sa.Column("rhythm", sa.Text, nullable=False, server_default=""),  # monthly: only the first edition of a month
     sa.UniqueConstraint("subscriber_id", "newsletter"),
     sa.Index("ix_subscriptions_newsletter_state", "newsletter", "state"),
+    _partial("ix_subscriptions_pending", "requested_at", where="state = 'pending'"),
     **NUMBERED,
 )
 
@@ -175,6 +179,8 @@ events = sa.Table(
     sa.Column("form", sa.Text, nullable=False, server_default=""),
     sa.Column("ip", sa.Text, nullable=False, server_default=""),
     sa.Column("user_agent", sa.Text, nullable=False, server_default=""),
+    sa.Column("delivery_id", BigId),  # the mail that asked for it: its Message-ID follows from the number
+    sa.Column("token_hash", sa.Text, nullable=False, server_default=""),  # SHA-256 of the token that was shown
     **NUMBERED,
 )
 
@@ -186,14 +192,113 @@ wordings = sa.Table(
     sa.Column("first_shown_at", UtcDateTime, nullable=False),
 )
 
+# What is left of the consent of somebody who was forgotten: an HMAC of the address, dates, and the words agreed to.
+proofs = sa.Table(
+    "proofs",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("address_hash", sa.Text, nullable=False, index=True),
+    sa.Column("newsletter", sa.Text, nullable=False),
+    sa.Column("language", sa.Text, nullable=False),
+    sa.Column("wording_id", sa.Text, sa.ForeignKey("wordings.id")),
+    sa.Column("way", sa.Text, nullable=False),  # how consent was given
+    sa.Column("requested_at", UtcDateTime),
+    sa.Column("confirmed_at", UtcDateTime),
+    sa.Column("withdrawn_at", UtcDateTime),
+    sa.Column("forgotten_at", UtcDateTime, nullable=False, index=True),
+    **NUMBERED,
+)
+
 # Outlives the subscriber: an HMAC of the address, and why it is never mailed.
 suppressions = sa.Table(
     "suppressions",
     metadata,
     sa.Column("address_hash", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False, server_default="operator"),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False, server_default=""),  # who: the desk, an import, a mailbox provider
+    sa.Column("domain", sa.Text, nullable=False, server_default=""),  # suppressed because its whole domain is
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("subscriber_id", BigId, index=True),  # no foreign key: it stays when the subscriber is forgotten
+    _partial("ix_suppressions_domain", "domain", where="domain <> ''"),
+)
+
+suppressed_domains = sa.Table(
+    "suppressed_domains",
+    metadata,
+    sa.Column("domain", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False, server_default=""),
+    sa.Column("at", UtcDateTime, nullable=False),
+)
+
+# Append-only: what was suppressed, what was let go again, by whom and why. An address is its HMAC here too.
+suppression_log = sa.Table(
+    "suppression_log",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False, index=True),  # an address's hash, or a domain
+    sa.Column("lifted", sa.Boolean, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    **NUMBERED,
+)
+
+# What came back of a delivery, once a kind, however often the report is read.
+bounces = sa.Table(
+    "bounces",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("delivery_id", BigId, nullable=False),
+    sa.Column("subscriber_id", BigId, index=True),  # empty once they are forgotten
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False, server_default=""),  # RFC 3463, such as 5.1.1
+    sa.Column("provider", sa.Text, nullable=False, server_default=""),  # the recipient's domain
+    sa.Column("words", sa.Text, nullable=False, server_default=""),
+    sa.Column("via", sa.Text, nullable=False),  # mailbox, pipe, smtp, ses, ...
+    sa.UniqueConstraint("delivery_id", "kind"),
+    **NUMBERED,
+)
+
+# Why readers left, by month; who said so, nobody knows.
+farewells = sa.Table(
+    "farewells",
+    metadata,
+    sa.Column("newsletter", sa.Text, primary_key=True),
+    sa.Column("month", sa.Text, primary_key=True),  # 2026-11
+    sa.Column("reason", sa.Text, primary_key=True),
+    sa.Column("readers", sa.BigInteger, nullable=False),
+)
+
+# An import goes on where it was cut off: `position` and the rows before it commit together.
+imports = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("file_hash", sa.Text, nullable=False, index=True),  # SHA-256 of the file
+    sa.Column("file_name", sa.Text, nullable=False),
+    sa.Column("newsletter", sa.Text, nullable=False),
+    sa.Column("consent", sa.Text, nullable=False),  # the operator's statement
+    sa.Column("plan", Json, nullable=False),  # which column means what
+    sa.Column("position", sa.BigInteger, nullable=False),  # rows that are done
+    sa.Column("counts", Json, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("finished_at", UtcDateTime),
+    **NUMBERED,
+)
+
+# Where reading the bounce mailbox has come to.
+mailboxes = sa.Table(
+    "mailboxes",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("remembered", Json, nullable=False),
+    sa.Column("read_at", UtcDateTime),
+    sa.Column("failed_at", UtcDateTime),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
 )
 
 # --- editions and their deliveries ---------------------------------------------------------------

@@ -56,7 +56,8 @@ class Row(NamedTuple):
     standing: str
     reader: str | None
     name: str
-    suppressed: bool
+    suppression: str | None
+    paused_until: int | None
 
 
 class Letter(NamedTuple):
@@ -74,7 +75,7 @@ class Letter(NamedTuple):
     standing: str | None
     requested_at: datetime | str | None
     reader: str | None
-    suppressed: bool
+    suppression: str | None
 
 
 def rows_of(tx: Connection, statement: dict[str, str], values: dict[str, Any]) -> list[Row]:
@@ -98,7 +99,7 @@ WORK = _both(
 _LOCK = ("", "FOR UPDATE SKIP LOCKED")
 _COLUMNS = """
     d.id, d.mail, d.edition_id, d.queued_at, d.due_at, d.attempts, d.subscription_id, s.newsletter, s.language,
-    s.state AS standing, r.address AS reader, r.name, x.address_hash IS NOT NULL AS suppressed
+    s.state AS standing, r.address AS reader, r.name, x.kind AS suppression, s.paused_until
 """
 _READERS = """
     FROM due AS d
@@ -150,8 +151,7 @@ LETTERS = _both(
         ORDER BY id LIMIT :limit {lock}
     )
     SELECT d.id, d.mail, d.queued_at, d.attempts, d.subscription_id, d.address, d.notice_id,
-           s.newsletter, s.language, s.state AS standing, s.requested_at, r.address AS reader,
-           x.address_hash IS NOT NULL AS suppressed
+           s.newsletter, s.language, s.state AS standing, s.requested_at, r.address AS reader, x.kind AS suppression
     FROM due AS d
     LEFT JOIN subscriptions AS s ON s.id = d.subscription_id
     LEFT JOIN subscribers AS r ON r.id = s.subscriber_id
@@ -201,7 +201,8 @@ SWEEP = _named(
     marked AS (
         UPDATE deliveries AS d SET state = 'sending', worker_id = :worker, attempts = d.attempts + 1
         FROM known AS k
-        WHERE d.id = k.id AND k.standing = 'confirmed' AND k.reader IS NOT NULL AND NOT k.suppressed
+        WHERE d.id = k.id AND k.standing = 'confirmed' AND k.reader IS NOT NULL AND k.suppression IS NULL
+          AND coalesce(k.paused_until, 0) <= :now
     )
     SELECT * FROM known ORDER BY id
     """

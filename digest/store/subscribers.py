@@ -1,8 +1,7 @@
-"""Readers, their subscriptions, the trail of their consent, and suppressions."""
+"""Readers and their subscriptions."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -11,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from digest.domain.addresses import Address
-from digest.domain.subscribers import ConsentEvent, EventKind, Evidence, Subscription, SubscriptionState, Way
+from digest.domain.subscribers import Rhythm, Subscription, SubscriptionState
 from digest.store.engine import insert
-from digest.store.schema import events, subscribers, subscriptions, suppressions, wordings
+from digest.store.schema import subscribers, subscriptions
 
 
 def add(tx: Connection, address: Address, name: str, now: datetime) -> int:
@@ -46,6 +45,9 @@ def subscribe(
         "requested_at": now,
         "confirmed_at": confirmed_at,
         "unsubscribed_at": None,
+        "reminded_at": None,
+        "paused_until": None,
+        "rhythm": Rhythm.EVERY,
     }
     statement = insert(tx, subscriptions).values(subscriber_id=subscriber_id, newsletter=newsletter, **values)
     statement = statement.on_conflict_do_update(index_elements=["subscriber_id", "newsletter"], set_=values)
@@ -120,83 +122,6 @@ def unsubscribe(tx: Connection, subscription_id: int, now: datetime) -> bool:
     return tx.execute(statement).rowcount == 1
 
 
-def record(
-    tx: Connection, subscriber_id: int, newsletter: str, kind: EventKind, evidence: Evidence, now: datetime
-) -> None:
-    """Add one line to the trail; lines are never changed."""
-    tx.execute(
-        sa.insert(events).values(
-            at=now,
-            subscriber_id=subscriber_id,
-            newsletter=newsletter,
-            kind=kind,
-            way=evidence.way,
-            address_as_typed=evidence.address_as_typed,
-            wording_id=_wording(tx, evidence.wording, now),
-            language=evidence.language,
-            form=evidence.form,
-            ip=evidence.ip,
-            user_agent=evidence.user_agent,
-        )
-    )
-
-
-def _wording(tx: Connection, text: str, now: datetime) -> str | None:
-    """The id of a consent text, stored once however often it is shown."""
-    if not text:
-        return None
-    wording_id = hashlib.sha256(text.encode()).hexdigest()
-    tx.execute(insert(tx, wordings).values(id=wording_id, text=text, first_shown_at=now).on_conflict_do_nothing())
-    return wording_id
-
-
-def trail(tx: Connection, subscriber_id: int) -> list[ConsentEvent]:
-    """The consent events of a subscriber, oldest first."""
-    query = (
-        sa.select(events, wordings.c.text)
-        .select_from(events.outerjoin(wordings))
-        .where(events.c.subscriber_id == subscriber_id)
-        .order_by(events.c.id)
-    )
-    return [
-        ConsentEvent(
-            row.at,
-            EventKind(row.kind),
-            row.newsletter,
-            Evidence(
-                Way(row.way),
-                row.address_as_typed,
-                row.text or "",
-                row.language,
-                row.form,
-                row.ip,
-                row.user_agent,
-            ),
-        )
-        for row in tx.execute(query)
-    ]
-
-
-def suppress(tx: Connection, address_hash: str, reason: str, subscriber_id: int | None, now: datetime) -> bool:
-    """Never mail this address again; False when it was suppressed already."""
-    statement = insert(tx, suppressions).values(
-        address_hash=address_hash, reason=reason, at=now, subscriber_id=subscriber_id
-    )
-    return tx.execute(statement.on_conflict_do_nothing(index_elements=["address_hash"])).rowcount == 1
-
-
-def suppression(tx: Connection, address_hash: str) -> str | None:
-    """Why the address is suppressed, or None when it is not."""
-    reason: str | None = tx.scalar(sa.select(suppressions.c.reason).where(suppressions.c.address_hash == address_hash))
-    return reason
-
-
-def link_suppression(tx: Connection, address_hash: str, subscriber_id: int) -> bool:
-    """Let a suppression older than its subscriber hold for the subscriber; False when there is none."""
-    statement = sa.update(suppressions).where(suppressions.c.address_hash == address_hash)
-    return tx.execute(statement.values(subscriber_id=subscriber_id)).rowcount == 1
-
-
 def _select_subscriptions() -> sa.Select[Any]:
     return sa.select(subscriptions, subscribers.c.address, subscribers.c.name).join(subscribers)
 
@@ -214,4 +139,7 @@ def _to_subscription(row: Row[Any]) -> Subscription:
         requested_at=row.requested_at,
         confirmed_at=row.confirmed_at,
         unsubscribed_at=row.unsubscribed_at,
+        reminded_at=row.reminded_at,
+        paused_until=row.paused_until,
+        rhythm=Rhythm(row.rhythm),
     )

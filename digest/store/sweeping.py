@@ -39,6 +39,7 @@ class Sweeper:
             "edition": edition_id,
             "after": walk.fresh.get(edition_id, 0),
             "limit": limit,
+            "now": int(now.timestamp()),
         }
         try:
             if self._connection is None:
@@ -46,7 +47,7 @@ class Sweeper:
                     self._url, autocommit=True, options=SENDER_PLANS, prepare_threshold=0
                 )
             cursor = await self._connection.execute(SWEEP, values)
-            return swept(walk, edition_id, await cursor.fetchall(), limit)
+            return swept(walk, edition_id, await cursor.fetchall(), limit, now)
         except psycopg.OperationalError as error:
             await self.close()
             raise StoreUnavailable(" ".join(str(error).split())[:300]) from error

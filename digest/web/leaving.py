@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from digest import subscribing
+from digest import preferring
 from digest.app import App, Clock
 from digest.domain.subscribers import Evidence, Subscription, SubscriptionState, Way
 from digest.errors import InvalidToken
@@ -23,7 +23,7 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
     @routes.api_route("/unsubscribe/{token}", methods=["GET", "HEAD"])
     def show(token: str) -> Response:
         try:
-            found = subscribing.look_up_unsubscribe(app.store, app.links, token)
+            found = preferring.look_up_unsubscribe(app.store, app.links, token)
         except InvalidToken:
             return pages.page("expired.html", 404)
         if found is None or found.state is SubscriptionState.UNSUBSCRIBED:
@@ -41,7 +41,7 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
             Way.ONE_CLICK if one_click else Way.LINK, user_agent=request.headers.get("user-agent", "")[:200]
         )
         try:
-            found = await run_in_threadpool(subscribing.unsubscribe, app.store, app.links, token, evidence, clock())
+            found = await run_in_threadpool(preferring.unsubscribe, app.store, app.links, token, evidence, clock())
         except InvalidToken:
             return pages.page("expired.html", 404)
         if one_click:

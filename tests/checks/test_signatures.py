@@ -15,7 +15,7 @@ from pathlib import Path
 import dkim
 import pytest
 
-from digest import subscribing
+from digest import importing
 from digest.domain.addresses import Address
 from digest.domain.subscribers import Evidence, Way
 from tests.checks.keys import Keys, make_keys
@@ -48,9 +48,9 @@ def delivered(keys) -> dict[str, bytes]:
     made, folder = keys
     with postfix.running() as server:
         service = Service(folder, f"sqlite:///{folder}/digest.db", server.port, dkim=made.section)
-        entry, evidence = subscribing.Entry(Address.parse(READER)), Evidence(Way.OPERATOR, form="by letter")
+        entry, evidence = importing.Entry(Address.parse(READER)), Evidence(Way.OPERATOR, form="by letter")
         store, links = service.app.store, service.app.links
-        subscribing.bring_in(store, links, [entry], "weekly", "en", evidence, SATURDAY - timedelta(days=3))
+        importing.bring_in(store, links, [entry], "weekly", "en", evidence, SATURDAY - timedelta(days=3))
         service.sign_up(NEWCOMER)
         service.send()
         service.deliver_all()

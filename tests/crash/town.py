@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from digest import publishing, subscribing
+from digest import importing, publishing
 from digest.app import App, build
 from digest.config_reading import read_config
 from digest.domain.addresses import Address
@@ -96,9 +96,9 @@ class Town:
         store.close()
         app = self._open()
         asyncio.run(app.collect(now))
-        entries = [subscribing.Entry(address) for address in everybody(readers)]
+        entries = [importing.Entry(address) for address in everybody(readers)]
         evidence = Evidence(Way.IMPORT, form="by letter")
-        subscribing.bring_in(app.store, app.links, entries, "weekly", "en", evidence, now - timedelta(days=30))
+        importing.bring_in(app.store, app.links, entries, "weekly", "en", evidence, now - timedelta(days=30))
         edition = publishing.draft(app.store, app.press, app.newsletters["weekly"], now, now)
         app.close()
         assert edition.id == self.edition, "the town's first edition is its only one"

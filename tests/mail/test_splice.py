@@ -226,7 +226,9 @@ def letters() -> Letters:
         ),
         {"weekly": Publication("weekly", "The Weekly Recap", "en")},
         lambda edition_id: [Rendering(edition_id, "en", "The week", "", HTML, PLAIN, MARK)],
-        lambda newsletter, language, already: Rendered("Please confirm", "", f"<p>{CONFIRM}</p>", CONFIRM, MARK, "en"),
+        lambda mail, newsletter, language, already, at: Rendered(
+            "Please confirm", "", f"<p>{CONFIRM}</p>", CONFIRM, MARK, "en"
+        ),
         lambda notice_id: Rendered("A notice", "", "<p>x</p>", "x", MARK, "en"),
     )
 

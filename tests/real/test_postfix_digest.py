@@ -11,7 +11,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from digest import subscribing
+from digest import importing
 from digest.domain.addresses import Address
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
@@ -94,7 +94,7 @@ def _press(service: Service, path: str) -> None:
 
 
 def _confirmed(service: Service, address: str) -> None:
-    entry = subscribing.Entry(Address.parse(address))
+    entry = importing.Entry(Address.parse(address))
     evidence = Evidence(Way.OPERATOR, form="by letter")
     store, links = service.app.store, service.app.links
-    subscribing.bring_in(store, links, [entry], "weekly", "en", evidence, SATURDAY - timedelta(days=3))
+    importing.bring_in(store, links, [entry], "weekly", "en", evidence, SATURDAY - timedelta(days=3))

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from digest import desk, publishing, subscribing
+from digest import desk, importing, publishing
 from digest.domain.addresses import Address
 from digest.domain.deliveries import DeliveryState
 from digest.domain.editions import Edition, EditionState
@@ -89,10 +89,10 @@ def readers_of(server: Server, name: str, count: int) -> list[str]:
 
 
 def _confirm(service: Service, readers: Sequence[str]) -> None:
-    entries = [subscribing.Entry(Address.parse(reader)) for reader in readers]
+    entries = [importing.Entry(Address.parse(reader)) for reader in readers]
     evidence = Evidence(Way.OPERATOR, form="by letter")
     store, links = service.app.store, service.app.links
-    subscribing.bring_in(store, links, entries, "weekly", "en", evidence, SATURDAY - timedelta(days=30))
+    importing.bring_in(store, links, entries, "weekly", "en", evidence, SATURDAY - timedelta(days=30))
 
 
 # --- everyone has a whole copy --------------------------------------------------------------------

@@ -7,18 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from digest import subscribing
+from digest import preferring, suppressing
 from digest.domain.addresses import Address
 from digest.domain.subscribers import EventKind, Evidence, Way
 from digest.errors import NotFound
-from digest.store import subscribers
+from digest.store import consent
 
 ALICE = "alice@example.com"
 
 
 def events(web, address=ALICE):
     with web.service.app.store.read() as tx:
-        return subscribers.trail(tx, web.service.find(address).subscriber_id)
+        return consent.trail(tx, web.service.find(address).subscriber_id)
 
 
 def test_the_whole_way_from_the_form_to_one_click(web):
@@ -55,11 +55,11 @@ def test_no_reply_tells_who_subscribes(web):
         web.sign_up(f"{name}@example.com")
     for name in ("confirmed", "unsubscribed", "suppressed"):
         web.client.post(web.confirm_link(f"{name}@example.com"), data={"confirm": "yes"})
-    subscribing.leave(
+    preferring.leave(
         service.app.store, service.find("unsubscribed@example.com").id, Evidence(Way.LINK), service.clock()
     )
     address = Address("suppressed", "example.com")
-    subscribing.suppress(
+    suppressing.suppress(
         service.app.store, service.app.links, address, "complaint", Evidence(Way.COMPLAINT), service.clock()
     )
     service.clock.forward(timedelta(hours=1))
@@ -120,7 +120,7 @@ def test_a_confirmation_link_dies_with_time_with_a_new_request_and_with_leaving(
     second = web.confirm_link(ALICE)
     assert web.client.get(first).status_code == 410
     web.client.post(second, data={"confirm": "yes"})
-    subscribing.leave(web.service.app.store, web.service.find(ALICE).id, Evidence(Way.LINK), web.service.clock())
+    preferring.leave(web.service.app.store, web.service.find(ALICE).id, Evidence(Way.LINK), web.service.clock())
     assert web.client.post(second, data={"confirm": "yes"}).status_code == 410
     assert web.state(ALICE) == "unsubscribed"
 
