@@ -27,8 +27,10 @@ NAMES = (
     "queueing",
     "claims",
     "workers",
+    "import",
     "ranking",
     "beacon",
+    "web",
     "render",
     "naive",
 )
@@ -94,7 +96,7 @@ def _measure(name: str, options: Options, results: Path | None, given: list[str]
 
 
 def _run(name: str, options: Options) -> Findings:
-    bench = importlib.import_module(f"bench.{name}")
+    bench = importlib.import_module(f"bench.{'importing' if name == 'import' else name}")
     with tempfile.TemporaryDirectory(prefix="digest-bench-") as folder:
         path = Path(folder)
         path.chmod(0o755)  # the sink is `nobody` and may have to write below

@@ -66,7 +66,7 @@ def run(stage: Stage) -> Findings:
 
 
 def _bare(stage: Stage, count: int, connections: int) -> Taken:
-    with _serving(stage, [sys.executable, "-m", "bench.bare"], {}) as (server, port):
+    with serving(stage, [sys.executable, "-m", "bench.bare"], {}) as (server, port):
         return _load(stage, server, port, count, connections)
 
 
@@ -79,7 +79,7 @@ def _ours(stage: Stage, kind: Databases, count: int, connections: int) -> Taken:
     try:
         migrate(store)
         env = {"DIGEST_CONFIG": str(config), "DIGEST_DATABASE__URL": url}
-        with _serving(stage, [sys.executable, "-m", "digest", "serve", "--port"], env) as (server, port):
+        with serving(stage, [sys.executable, "-m", "digest", "serve", "--port"], env) as (server, port):
             taken = _load(stage, server, port, count, connections)
         with store.read() as tx:
             stored = int(tx.scalar(sa.select(sa.func.sum(views.c.views))) or 0)
@@ -92,7 +92,7 @@ def _ours(stage: Stage, kind: Databases, count: int, connections: int) -> Taken:
 
 
 @contextmanager
-def _serving(stage: Stage, command: Sequence[str | Path], env: dict[str, str]) -> Iterator[tuple[Watched, int]]:
+def serving(stage: Stage, command: Sequence[str | Path], env: dict[str, str]) -> Iterator[tuple[Watched, int]]:
     """A server on a port of its own (the last word of the command), stopped afterwards by SIGTERM."""
     port = free_port()
     server = Watched([*command, str(port)], stage.log, env=env)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from digest.domain.bouncing import Bounce, Outcome, is_unbelievable, kept_words
 from digest.domain.deliveries import UNSETTLED, Progress
 from digest.domain.editions import EditionState
+from digest.domain.pace import provider
+from digest.domain.reports import ReportKind
 from digest.domain.subscribers import EventKind, Evidence, Way
 from digest.domain.suppressions import Suppression, SuppressionKind
-from digest.store import Store, Transaction, consent, deliveries, editions, outbox, suppressions, workers
+from digest.store import Store, Transaction, bounces, consent, deliveries, editions, outbox, suppressions, workers
 
 Hash = Callable[[str], str]  # an address key as suppressions keep it
 Note = tuple[int, str, str]  # edition id, subject, text: for the desk
 
 LIVE = timedelta(seconds=20)  # since the last heartbeat
-_FEW = 20  # refusals that prove nothing against the server yet
-_SHARE = 0.2  # more of an edition than this does not vanish in a week: it is the server that is wrong
 
 
 def close(tx: Transaction, hash_address: Hash, edition_id: int, now: datetime) -> list[Note] | None:
@@ -50,16 +51,22 @@ def _follow_refusals(
     tx: Transaction, hash_address: Hash, edition_id: int, counts: dict[str, int], now: datetime
 ) -> str:
     refused, tried = counts["refused"], counts["refused"] + counts["sent"]
-    if refused > _FEW and refused > _SHARE * tried:
+    if is_unbelievable(refused, tried):
         return _UNBELIEVABLE.format(id=edition_id, refused=refused, tried=tried)
-    for subscriber_id, address_key, words in list(deliveries.hard_refusals(tx, edition_id)):
-        reason = f"hard: {words}"[:300]
-        address_hash, kind = hash_address(address_key), SuppressionKind.BOUNCED
-        bounced = Suppression(address_hash, kind, reason, now, by="mail server", subscriber_id=subscriber_id)
-        if suppressions.suppress(tx, bounced):
-            evidence = Evidence(Way.BOUNCE, form=reason)
-            consent.record(tx, subscriber_id, "", EventKind.SUPPRESSED, evidence, now)
+    for refusal in list(deliveries.hard_refusals(tx, edition_id)):
+        words = kept_words(refusal.words, refusal.address_key)
+        known = (now, refusal.delivery_id, refusal.subscriber_id, ReportKind.HARD, refusal.status)
+        at_provider = provider(refusal.address_key.rpartition("@")[2])
+        bounces.record(tx, Bounce(*known, at_provider, words, "smtp", Outcome.SUPPRESSED))
+        _suppress(tx, hash_address(refusal.address_key), refusal.subscriber_id, f"{ReportKind.HARD}: {words}", now)
     return ""
+
+
+def _suppress(tx: Transaction, address_hash: str, subscriber_id: int, reason: str, now: datetime) -> None:
+    kind = SuppressionKind.BOUNCED
+    bounced = Suppression(address_hash, kind, reason, now, by="mail server", subscriber_id=subscriber_id)
+    if suppressions.suppress(tx, bounced):
+        consent.record(tx, subscriber_id, "", EventKind.SUPPRESSED, Evidence(Way.BOUNCE, form=reason), now)
 
 
 _DISAGREES = (

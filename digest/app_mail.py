@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from digest.config import Config, SmtpServer, split_mailbox
@@ -76,9 +77,18 @@ def invitation(config: Config, newsletter: str, renderer: Renderer, language: st
         site_url=config.site.url,
         postal_address=config.site.postal_address,
         promise=said(section.promise),
-        consent=consent,
+        consent=" ".join(filter(None, (consent, _privacy(config, said)))),
         valid_for=config.subscribing.confirm_within,
     )
+
+
+def _privacy(config: Config, said: Callable[[str], str]) -> str:
+    """The line that names the privacy notice, and its version: part of what a reader agrees to."""
+    url, version = config.subscribing.privacy_url, config.subscribing.privacy_version
+    if not url:
+        return ""
+    line = said("Privacy notice: {url} ({version})") if version else said("Privacy notice: {url}")
+    return line.format(url=url, version=version)
 
 
 def targets(config: Config, links: Links, newsletters: dict[str, Newsletter]) -> Targets:

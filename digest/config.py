@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from digest.config_bounces import Bounces, Webhooks
 from digest.config_mail import Mail, ThemeSection
 from digest.config_newsletters import NewsletterSection
 from digest.config_sources import AnySource
-from digest.config_subscribing import Bounces, Subscribing, Webhooks
+from digest.config_subscribing import Subscribing
 from digest.config_types import (
     Duration,
     Mailbox,
@@ -62,6 +63,12 @@ class Web(Section):
         if len(value.get_secret_value()) < 8:
             raise ValueError("the secret is too short to protect anything; `digest init` makes a good one")
         return value
+
+
+class Metrics(Section):
+    """Who may look at /metrics."""
+
+    token: SecretStr = SecretStr("")  # empty: only who asks from this very machine
 
 
 class Database(Section):
@@ -207,6 +214,7 @@ class Config(Section):
     subscribing: Subscribing = Subscribing()
     bounces: Bounces = Bounces()
     webhooks: Webhooks = Webhooks()
+    metrics: Metrics = Metrics()
     newsletters: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], NewsletterSection] = Field(
         min_length=1
     )

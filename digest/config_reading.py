@@ -18,7 +18,7 @@ from digest.errors import ConfigurationError
 
 ENV_PREFIX = "DIGEST_"
 _NOT_SETTINGS = {"DIGEST_CONFIG"}
-_SECRETS = ("secret", "password", "token")
+_SECRETS = ("secret", "password", "token", "api_token")
 _SECRET_FILES = tuple(f"{name}_file" for name in _SECRETS)
 
 

@@ -37,6 +37,10 @@ class InvalidAddress(DigestError):
         super().__init__(f"{text!r} is not an address we can mail: {reason}")
 
 
+class RefusedDomain(InvalidAddress):
+    """The address is well made, but its domain is not taken: it is disposable, or the configuration refuses it."""
+
+
 class InvalidToken(DigestError):
     """A link's token is not ours, is for another purpose, or (`expired`) came too late."""
 
@@ -151,3 +155,12 @@ class TransportError(DigestError):
         self.code = code
         self.reply = reply
         super().__init__(f"the mail server {server} cannot be used: {f'{code} ' if code else ''}{reply}")
+
+
+class MailboxError(DigestError):
+    """The mailbox reports come into cannot be read now. Names it, and what is wrong in one line."""
+
+    def __init__(self, mailbox: str, reason: str) -> None:
+        self.mailbox = mailbox
+        self.reason = _shown(reason)
+        super().__init__(f"the mailbox of reports ({_shown(mailbox)}) cannot be read: {self.reason}")

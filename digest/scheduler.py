@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from datetime import timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from digest import forgetting, reminding
 from digest.app import App, Clock
+from digest.app_bounces import Returns
 from digest.domain.newsletters import Newsletter
 from digest.domain.periods import WEEKDAYS, Schedule
 
@@ -33,8 +36,13 @@ def create_scheduler(app: App, clock: Clock) -> AsyncIOScheduler:
             scheduler.add_job(publish, cron(schedule), [app, newsletter, clock], id=job)
         # A start is also a moment to act: the hour may have passed while nothing ran.
         scheduler.add_job(publish, args=[app, newsletter, clock], id=f"{newsletter.name} start")
+    hourly = IntervalTrigger(hours=1)
+    scheduler.add_job(remind, hourly, [app, clock], id="remind", next_run_time=clock() + timedelta(minutes=1))
     daily = IntervalTrigger(hours=24)
+    often = IntervalTrigger(seconds=app.config.bounces.every.total_seconds())
+    scheduler.add_job(bounces, often, [app, clock], id="bounces", next_run_time=clock() + timedelta(seconds=2))
     scheduler.add_job(fold, daily, [app, clock], id="fold", next_run_time=clock() + timedelta(minutes=5))
+    scheduler.add_job(purge, daily, [app, clock], id="purge", next_run_time=clock() + timedelta(minutes=7))
     return scheduler
 
 
@@ -65,8 +73,41 @@ async def fold(app: App, clock: Clock) -> None:
         log.info("hours became days: %d rows less", saved)
 
 
+async def remind(app: App, clock: Clock) -> None:
+    """Ask once more who has not answered."""
+    settings = app.config.subscribing
+    if asked := await asyncio.to_thread(reminding.remind, app.store, _waiting(app), settings.limits(), clock()):
+        log.info("%d readers were reminded to confirm", asked)
+
+
+async def purge(app: App, clock: Clock) -> None:
+    """Delete who never answered, and what of others was kept for long enough."""
+    if gone := await asyncio.to_thread(reminding.purge, app.store, _waiting(app), clock()):
+        log.info("%d sign-ups that nobody confirmed were deleted", gone)
+    settings = app.config.subscribing
+    blanked, proofs = await asyncio.to_thread(
+        forgetting.tidy, app.store, settings.keep_ip, settings.keep_proof, clock()
+    )
+    if blanked or proofs:
+        log.info("%d records of consent lost their network, %d old proofs were deleted", blanked, proofs)
+
+
+def _waiting(app: App) -> reminding.Waiting:
+    settings = app.config.subscribing
+    return reminding.Waiting(settings.remind_after, settings.confirm_within, settings.purge_after)
+
+
 async def publish(app: App, newsletter: Newsletter, clock: Clock) -> None:
     """Do what the newsletter's schedule asks for now."""
     edition = await app.publish_due(newsletter, clock())
     if edition is not None:
         log.info("%s: edition %d is %s %s", newsletter.name, edition.id, edition.state, edition.reason)
+
+
+async def bounces(app: App, clock: Clock) -> None:
+    """Read the mailbox of reports, if there is one, and tell the desk what came of all reports."""
+    stopping = threading.Event()
+    try:
+        await asyncio.to_thread(Returns(app).watch, clock, stopping)
+    finally:
+        stopping.set()  # when the service stops: the thread looks at it every second

@@ -45,8 +45,10 @@ class SetClock:
 
 
 def settings(folder: Path, database_url: str, smtp_port: int, **more: Any) -> dict[str, Any]:
-    """A small, whole configuration."""
+    """A small, whole configuration. A program fills in forms faster than people do."""
+    subscribing = {"min_form_time": "0s"} | more.pop("subscribing", {})
     return {
+        "subscribing": subscribing,
         "site": {
             "name": "The Vistula Post",
             "url": "https://news.example.com",

@@ -128,11 +128,11 @@ def test_an_import_needs_a_statement_and_names_each_bad_line(operator, tmp_path)
     (tmp_path / "readers.csv").write_text("email,name\nanna@example.com,Anna\nnonsense,\nbob@example.com,Bob\n")
     operator.run("subscribers", "import", "readers.csv", status=2)
     done = operator.json("subscribers", "import", "readers.csv", "--consent-from", "fair 2026")
-    assert (done["added"], [each["line"] for each in done["refused"]]) == (2, [3])
+    assert (done["added"], [each["line"] for each in done["errors"]]) == (2, [3])
     shown = operator.json("subscribers", "show", "anna@example.com")
     assert shown["events"][0]["evidence"]["form"] == "fair 2026"
     operator.run("subscribers", "unsubscribe", "anna@example.com")
-    again = operator.json("subscribers", "import", "readers.csv", "--consent-from", "fair 2026")
+    again = operator.json("subscribers", "import", "readers.csv", "--consent-from", "fair 2026", "--again")
     assert (again["added"], again["already"], again["unsubscribed"]) == (0, 1, 1)
 
 

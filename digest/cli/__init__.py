@@ -34,6 +34,7 @@ COMMANDS = {
     "articles": ("articles", True),
     "edition": ("edition", True),
     "subscribers": ("subscribers", True),
+    "suppressions": ("suppressions", True),
     "bounces": ("bounces", True),
     "dkim": ("dkim", True),
     "config": ("config", True),

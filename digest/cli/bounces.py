@@ -1,17 +1,37 @@
-"""`digest bounces`: what came back."""
+"""`digest bounces`: what came back, from a pipe or the mailbox, and what the desk decides about it."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from datetime import timedelta
+from typing import NoReturn
+from zoneinfo import ZoneInfo
 
 import typer
 
 from digest import bouncing
-from digest.cli.opening import clock, opened
-from digest.cli.printing import print_json, say
-from digest.mail.reports import MAX_BYTES, read_report
+from digest.app import App
+from digest.app_bounces import Returns
+from digest.bouncing import Followed
+from digest.cli.opening import clock, load, opened
+from digest.cli.printing import fail, local, print_json, print_json_list, say, table
+from digest.domain.bouncing import Bounce
+from digest.domain.reports import ReportKind
+from digest.emptying import Emptied
+from digest.errors import DigestError, SchemaMismatch, StoreUnavailable, UsageError
+from digest.mail.inbox import MAX_BYTES
+from digest.store import bounces, mailboxes
 
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a mail server that pipes to us keeps the message and tries again
+_KINDS = {
+    "hard": ReportKind.HARD,
+    "soft": ReportKind.SOFT,
+    "policy": ReportKind.POLICY,
+    "complaint": ReportKind.COMPLAINT,
+    "left": ReportKind.LEFT,
+}
+AsJson = typer.Option(False, "--json", help="Print JSON.")
 app = typer.Typer(help="Bounces and complaints.", no_args_is_help=True)
 
 
@@ -21,12 +41,128 @@ def _group() -> None:
 
 
 @app.command()
-def read(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """Read one report on standard input, as a mail server's pipe gives it, and act on it."""
-    report = read_report(sys.stdin.buffer.read(MAX_BYTES + 1))
-    with opened() as opening:
-        followed = bouncing.receive(opening.store, opening.links, report, clock())
+def read(
+    inbox: bool = typer.Option(False, "--inbox", help="Read the mailbox in config.toml, not standard input."),
+    as_json: bool = AsJson,
+) -> None:
+    """Act on a report on standard input, as a mail server's pipe gives it; without one, read the mailbox once.
+
+    Exit status 75 when the database is away: a mail server keeps the message then, and tries again.
+    """
+    content = b"" if inbox or sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read(MAX_BYTES + 1)
+    if not content and (inbox or load().bounces.inbox or sys.stdin.isatty()):
+        with opened() as opening:
+            _show_emptied(Returns(opening).empty(clock), as_json)
+        return
+    try:
+        with opened() as opening:
+            _show_followed(Returns(opening).take(content, clock(), "pipe"), as_json)
+    except (StoreUnavailable, SchemaMismatch) as error:
+        _try_again(error)
+
+
+def _try_again(error: DigestError) -> NoReturn:
+    fail(str(error))
+    raise typer.Exit(TRY_AGAIN)
+
+
+def _show_followed(followed: Followed, as_json: bool) -> None:
     if as_json:
         print_json(asdict(followed))
     else:
         say(f"{followed.kind}: {followed.consequence}.")
+
+
+def _show_emptied(emptied: Emptied, as_json: bool) -> None:
+    rows = [(kind, consequence, number) for (kind, consequence), number in emptied.followed.most_common()]
+    if as_json:
+        counts = {key: getattr(emptied, key) for key in ("mailbox", "read", "put_away", "left", "too_large")}
+        print_json(
+            counts | {"followed": [dict(zip(("kind", "consequence", "messages"), row, strict=True)) for row in rows]}
+        )
+        return
+    if rows:
+        table(("What came", "What followed", "Messages"), rows, right=["Messages"])
+    said = f"{emptied.read:,} new messages in {emptied.mailbox}: {emptied.put_away:,} put away, {emptied.left:,} left"
+    say(f"{said}, {emptied.too_large:,} of them too large to be reports." if emptied.too_large else f"{said}.")
+
+
+@app.command()
+def check(as_json: bool = AsJson) -> None:
+    """Connect to the mailbox and say what is there; nothing is changed, nothing acted upon."""
+    with opened() as opening, Returns(opening).inbox() as inbox:
+        with opening.store.read() as tx:
+            known = mailboxes.known(tx, inbox.name)
+        waiting = [each for batch in inbox.waiting(known.remembered) for each in batch]
+        too_large = sum(each.size > MAX_BYTES for each in waiting)
+        if as_json:
+            found = {"mailbox": inbox.name, "waiting": len(waiting), "too_large": too_large, "tells": inbox.tells}
+            print_json(found | {"read_at": known.read_at, "failed_at": known.failed_at, "error": known.error})
+            return
+        say(f"{inbox.name}: {len(waiting):,} messages not looked at yet, {too_large:,} of them too large for a report.")
+        say("It tells of new mail at once." if inbox.tells else f"It is read every {opening.config.bounces.every}.")
+        say(f"Last read: {local(known.read_at, _zone(opening))}.")
+
+
+@app.command("list")
+def list_(
+    kind: str = typer.Option("", help=f"Only one of: {', '.join(_KINDS)}."),
+    provider: str = typer.Option("", help="Only of one provider, such as gmail.com."),
+    days: int = typer.Option(30, min=1, help="How far back."),
+    as_json: bool = AsJson,
+) -> None:
+    """What came back, newest first, and what followed."""
+    if kind and kind not in _KINDS:
+        raise UsageError(f"--kind {kind}: write one of {', '.join(_KINDS)}")
+    with opened() as opening, opening.store.read() as tx:
+        wanted = {"kind": _KINDS.get(kind, ""), "provider": provider.lower()}
+        found = bounces.listed(tx, since=clock() - timedelta(days=days), **wanted)
+        if as_json:
+            print_json_list(asdict(each) | {"address": address} for each, address in found)
+            return
+        zone = _zone(opening)
+        columns = ("When", "Reader", "What", "Status", "What followed", "In their words")
+        table(columns, [_row(each, address, zone) for each, address in found])
+
+
+def _row(each: Bounce, address: str, zone: ZoneInfo) -> tuple[str, ...]:
+    return local(each.at, zone), address or "forgotten", each.kind, each.status, each.outcome or "nothing", each.words
+
+
+@app.command()
+def held(as_json: bool = AsJson) -> None:
+    """Bounces that are too many at once to be believed; `apply` or `discard` decides."""
+    with opened() as opening, opening.store.read() as tx:
+        groups = bounces.held(tx)
+    if as_json:
+        print_json([asdict(each) for each in groups])
+    elif not groups:
+        say("Nothing is held.")
+    else:
+        rows = [(each.edition_id, each.provider, each.bounces, each.words) for each in groups]
+        table(("Edition", "Provider", "Readers", "In its words"), rows, right=["Edition", "Readers"])
+
+
+Provider = typer.Argument(help="Whose held bounces, such as gmail.com; see `digest bounces held`.")
+
+
+@app.command("apply")
+def apply_(provider: str = Provider) -> None:
+    """Believe a provider's held bounces: their readers are suppressed."""
+    _decide(provider, believe=True)
+
+
+@app.command()
+def discard(provider: str = Provider) -> None:
+    """Do not believe a provider's held bounces: nothing follows from them, nor from later ones of that edition."""
+    _decide(provider, believe=False)
+
+
+def _decide(provider: str, *, believe: bool) -> None:
+    with opened() as opening:
+        number = bouncing.settle_held(opening.store, opening.links, provider, clock(), believe=believe)
+    say(f"{number:,} bounces {'applied: their readers get no more mail' if believe else 'discarded'}.")
+
+
+def _zone(opening: App) -> ZoneInfo:
+    return ZoneInfo(opening.config.site.timezone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from digest.cli import secret
 from digest.cli.opening import config_path, load
 from digest.cli.printing import print_json, say
 from digest.config import Config
@@ -25,7 +26,7 @@ def check() -> None:
     """Read the configuration and report every mistake at once."""
     config = load()
     say(f"{config_path()} is fine: {len(config.newsletters)} newsletter(s), {len(config.sources)} source(s).")
-    for advice in _advice(config):
+    for advice in [*_advice(config), *secret.advice(config)]:
         say(f"  - {advice}", "yellow")
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from rich import box
@@ -34,13 +34,13 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, default=plain))
 
 
-def print_json_list(values: Iterable[Any]) -> None:
-    """A list for scripts, written as it is read: it may be long."""
+def print_json_list(values: Iterable[Any], stream: IO[str] | None = None) -> None:
+    """A list for scripts, written as it is read: it may be long. Into `stream`, or printed."""
     between = "[\n  "
     for value in values:
-        print(between + json.dumps(value, ensure_ascii=False, default=plain), end="")
+        print(between + json.dumps(value, ensure_ascii=False, default=plain), end="", file=stream)
         between = ",\n  "
-    print("[]" if between.startswith("[") else "\n]")
+    print("[]" if between.startswith("[") else "\n]", file=stream)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:

@@ -13,8 +13,10 @@ import typer
 import uvicorn
 
 from digest.app import App
+from digest.cli.logs import log_to_stderr
 from digest.cli.opening import clock, opened
-from digest.cli.worker import Processes, be_sender, log_to_stderr
+from digest.cli.secret import watch_secret
+from digest.cli.worker import Processes, be_sender
 from digest.errors import UsageError
 from digest.scheduler import create_scheduler
 from digest.web import create_web
@@ -36,6 +38,7 @@ def serve(
     log_to_stderr()
     parts = set(PARTS) - left_out
     with opened() as app:
+        watch_secret(app)
         web = app.config.web
         listener = _listen(host or web.host, web.port if port is None else port) if "web" in parts else None
         asyncio.run(_serve(app, parts, listener, processes))

@@ -12,7 +12,9 @@ import typer
 from digest.app import App
 from digest.bookkeeping import SenderBusy
 from digest.cli.crew import hold_on, members
+from digest.cli.logs import log_to_stderr
 from digest.cli.opening import clock, opened
+from digest.cli.secret import watch_secret
 
 _STANDBY = 2.0  # seconds between tries to become the sender
 Processes = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections.")
@@ -23,6 +25,8 @@ def worker(processes: int = Processes, member_of: int = typer.Option(0, hidden=T
     """Only send; with PostgreSQL, on as many machines as you like."""
     log_to_stderr()
     with opened() as app:
+        if not member_of:
+            watch_secret(app)
         asyncio.run(_be_member(app, member_of) if member_of else _work(app, processes))
 
 
@@ -59,11 +63,3 @@ def _until_told(stopping: asyncio.Event) -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     return stopping
-
-
-def log_to_stderr() -> None:
-    """What a service has to say."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)

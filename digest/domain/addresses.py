@@ -15,7 +15,20 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ORDINARY = re.compile(
     rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+(?:xn--)?[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]|localhost)", re.I
 )
-_DOTS_DO_NOT_COUNT = frozenset({"gmail.com", "googlemail.com"})
+_DOTS_DO_NOT_COUNT = frozenset({"gmail.com"})
+_KEYWORD_AFTER_HYPHEN = frozenset({"ymail.com", "rocketmail.com"})  # and yahoo.*: anna-news@ reaches anna
+_SAME_MAILBOX = {  # names of one provider under which each of its mailboxes can be reached
+    name: names[0]
+    for names in (
+        ("gmail.com", "googlemail.com"),
+        ("icloud.com", "me.com", "mac.com"),
+        ("proton.me", "protonmail.com", "pm.me"),
+        ("yandex.ru", "ya.ru", "yandex.com", "yandex.by", "yandex.kz", "yandex.ua"),
+        ("fastmail.com", "fastmail.fm"),
+    )
+    for name in names
+}
+_SUB_DOMAINS = (".fastmail.com", ".fastmail.fm")  # anything@anna.fastmail.com reaches anna
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +66,17 @@ class Address:
 
     @property
     def variant_key(self) -> str:
-        """What makes it the same mailbox: `anna+news@` and `a.nna@` (at Gmail) all reach anna."""
-        local = self.local.lower().partition("+")[0] or self.local.lower()
-        domain = "gmail.com" if self.domain == "googlemail.com" else self.domain
+        """What makes it the same mailbox: `anna+news@` and `a.nna@` (at Gmail) all reach anna.
+
+        Only for counting how often a mailbox was asked: two people who share a key would but wait for each other.
+        """
+        local, domain = self.local.lower(), self.domain
+        if domain.endswith(_SUB_DOMAINS):
+            local, _, domain = domain.partition(".")
+        domain = _SAME_MAILBOX.get(domain, domain)
+        local = local.partition("+")[0] or local
+        if domain in _KEYWORD_AFTER_HYPHEN or domain.startswith("yahoo."):
+            local = local.partition("-")[0] or local
         return f"{local.replace('.', '') if domain in _DOTS_DO_NOT_COUNT else local}@{domain}"
 
     @property

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from digest.domain.masking import without
+
 
 class DeliveryState(StrEnum):
     """Where a delivery stands. `sent` means the server answered 250, not that it was read."""
@@ -82,6 +84,10 @@ class Receipt:
         """The enhanced status code the words begin with, such as `5.1.1`, or an empty string."""
         match = _ENHANCED.match(self.text)
         return match[0] if match and match[0][0] == str(self.code)[0] else ""
+
+    def about(self, address: str) -> Receipt:
+        """The same answer without the reader's address in its words."""
+        return Receipt(self.code, without(self.text, address))
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}" if self.code else self.text

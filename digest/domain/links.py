@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     RETURN = "return"
     OWN_DATA = "own data"
     ERASURE = "erasure"
+    FORM = "form"
 
 
 class Links:
@@ -192,6 +193,11 @@ class Links:
     def address_hash(self, address_key: str) -> str:
         """What is left of an address after it was forgotten: enough to know it again, nothing to mail."""
         return hmac.digest(self._keys[Purpose.ADDRESS], address_key.encode(), "sha256").hex()
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells one secret's address hashes from another's, and nothing of the secret."""
+        return hmac.digest(self._keys[Purpose.ADDRESS], b"fingerprint", "sha256").hex()[:16]
 
     def _seal(self, purpose: Purpose, payload: bytes) -> str:
         mac = hmac.digest(self._keys[purpose], payload, "sha256")[:_MAC]

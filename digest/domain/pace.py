@@ -28,6 +28,16 @@ def provider(domain: str) -> str:
     return _PROVIDER.get(domain, domain)
 
 
+def is_large(domain: str) -> bool:
+    """Whether the domain is of a provider of mailboxes for everybody."""
+    return provider(domain) in _SAME_SERVERS
+
+
+def domains_of(name: str) -> tuple[str, ...]:
+    """Every domain whose servers are known under that one name."""
+    return name, *_SAME_SERVERS.get(name, ())
+
+
 @dataclass(slots=True)
 class Bucket:
     """A token bucket: `rate` a second on the long run, `burst` at once. A rate of 0 is no limit."""

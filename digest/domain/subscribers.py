@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from digest.domain.addresses import Address
+from digest.domain.deliveries import Mail
 
 
 class SubscriptionState(StrEnum):
@@ -95,6 +96,9 @@ class ConsentEvent:
     kind: EventKind
     newsletter: str
     evidence: Evidence
+
+
+ASKING = frozenset({Mail.CONFIRMATION, Mail.REMINDER})  # the mails that ask to confirm, and count together
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,3 +39,25 @@ class Suppression:
     def is_firm(self) -> bool:
         """Whether the reader's own sign-up does not lift it."""
         return self.kind not in LIFTED_BY_THE_READER
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressedDomain:
+    """A domain that gets no mail: its readers now, and whoever comes later."""
+
+    domain: str  # lower-case A-labels
+    reason: str
+    at: datetime
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionChange:
+    """A line of the log: suppressed, or let go again."""
+
+    at: datetime
+    subject: str  # an address's hash, or a domain
+    lifted: bool
+    kind: str
+    reason: str
+    by: str

@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 
+from digest.domain.masking import masked, without
 from digest.domain.pace import Bucket
 from digest.errors import TransportError
 from digest.mail.envelope import Answer, Loss, Parcel
@@ -154,11 +155,13 @@ class Relay:
             self._suspicions = self.failures = 0
             self.trouble = None
             self._grow()
+        if answer.receipt.code >= 400:  # its words are kept, logged, and told to the desk: they name no reader there
+            answer = Answer(answer.command, answer.receipt.about(parcel.recipient))
         self._tell_answered(parcel, answer)
 
     def lost(self, parcel: Parcel, words: str, loss: Loss) -> None:
         """The line broke under it."""
-        self._tell_lost(parcel, words, loss)
+        self._tell_lost(parcel, without(words, parcel.recipient), loss)
 
     def hungry(self, session: Session) -> None:
         """The session waits for work: one with nothing at all to do comes first."""
@@ -228,11 +231,11 @@ class Relay:
             self._hungry.pop(session, None)
         if not words or not self.is_open:
             return
-        log.info("%s: %s", self.server.address, words)
+        log.info("%s: %s", self.server.address, masked(words))
         if session.is_pipelining and (session.is_confused or not session.messages):
             self._suspect(session)
         if not session.messages:
-            await self._failed(TransportError(self.server.address, words), began)
+            await self._failed(TransportError(self.server.address, masked(words)), began)
 
     def _suspect(self, session: Session) -> None:
         """Some servers offer PIPELINING and then lose what came together."""

@@ -173,7 +173,7 @@ class Renderer:
             "days": max(1, invitation.valid_for.days),
             **more,
         }
-        return self._render(mail, context, new_mark(), slots, language)
+        return self._render(mail, context, new_mark(), {**slots, "preferences": 1}, language)
 
     def alert(self, subject: str, text: str) -> Rendered:
         """A plain mail to the desk."""

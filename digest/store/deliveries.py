@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from digest.domain.deliveries import WAITING, DeliveryState, Mail, Settled
+from digest.domain.deliveries import WAITING, DeliveryState, Mail, Receipt, Settled
 from digest.domain.editions import Edition, EditionState
 from digest.domain.subscribers import Rhythm, SubscriptionState
 from digest.store.engine import insert
@@ -98,9 +99,12 @@ def _confirmed(newsletter: str) -> sa.Select[Any]:
     )
 
 
-def queue_letter(tx: Connection, mail: Mail, subscription_id: int, now: datetime) -> int:
+def queue_letter(
+    tx: Connection, mail: Mail, subscription_id: int, now: datetime, due_at: datetime | None = None
+) -> int:
     """Queue a mail about one subscription: to confirm, a reminder, a welcome, ... Returns the delivery's id."""
     values = {"mail": mail, "subscription_id": subscription_id, "state": DeliveryState.QUEUED, "queued_at": now}
+    values["due_at"] = due_at
     statement = sa.insert(deliveries).values(values).returning(deliveries.c.id)
     return int(tx.execute(statement).scalar_one())
 
@@ -111,8 +115,31 @@ def queue_notice(tx: Connection, notice_id: int, address: str, now: datetime) ->
     tx.execute(sa.insert(deliveries).values(**values, state=DeliveryState.QUEUED, queued_at=now))
 
 
-def asked_at(tx: Connection, variant_key: str, since: datetime, mail: Mail = Mail.CONFIRMATION) -> list[datetime]:
-    """When mails of a kind were queued to a mailbox, in any spelling of its address."""
+def let_go(tx: Connection, delivery_id: int, now: datetime) -> None:
+    """Send at once what was put off when it was queued."""
+    waits = sa.and_(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.QUEUED)
+    tx.execute(sa.update(deliveries).where(waits, deliveries.c.due_at > now).values(due_at=now))
+
+
+def skip(tx: Connection, delivery_id: int, why: str, now: datetime) -> bool:
+    """Do not send what still waits; False when it was too late for that."""
+    waits = sa.and_(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.QUEUED)
+    values = {"state": DeliveryState.SKIPPED, "settled_at": now, "due_at": None, "reply": why}
+    return tx.execute(sa.update(deliveries).where(waits).values(values)).rowcount == 1
+
+
+def lock_mailbox(tx: Connection, variant_key: str) -> None:
+    """Until the transaction ends, nobody else asks this mailbox: two at once would both find it not asked yet."""
+    if tx.dialect.name != "sqlite":  # there all who write wait for one another anyway
+        number = int.from_bytes(hashlib.sha256(variant_key.encode()).digest()[:8], "big", signed=True)
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+
+def asked_at(
+    tx: Connection, variant_key: str, since: datetime, mail: Mail | Collection[Mail] = Mail.CONFIRMATION
+) -> list[datetime]:
+    """When mails of a kind, or of some, were queued to a mailbox, in any spelling of its address."""
+    kinds = [mail] if isinstance(mail, Mail) else list(mail)
     query = (
         sa.select(deliveries.c.queued_at)
         .select_from(
@@ -120,7 +147,7 @@ def asked_at(tx: Connection, variant_key: str, since: datetime, mail: Mail = Mai
         )
         .where(
             subscribers.c.variant_key == variant_key,
-            deliveries.c.mail == mail,
+            deliveries.c.mail.in_(kinds),
             deliveries.c.queued_at > since,
         )
     )
@@ -187,17 +214,29 @@ def next_due(tx: Connection, edition_id: int) -> datetime | None:
     return moment
 
 
-def hard_refusals(tx: Connection, edition_id: int) -> Iterator[tuple[int, str, str]]:
-    """(subscriber id, address key, the server's words) of readers whose mailbox does not exist, as the server said."""
+class Refusal(NamedTuple):
+    """A reader whose mailbox does not exist, as the server said when it was asked to take the mail."""
+
+    delivery_id: int
+    subscriber_id: int
+    address_key: str
+    status: str  # RFC 3463; empty when it gave none
+    words: str
+
+
+def hard_refusals(tx: Connection, edition_id: int) -> Iterator[Refusal]:
+    """Readers of an edition whose mailbox does not exist, as the server said."""
+    columns = (subscribers.c.id.label("subscriber_id"), subscribers.c.address_key)
     query = (
-        sa.select(subscribers.c.id, subscribers.c.address_key, deliveries.c.code, deliveries.c.reply)
+        sa.select(deliveries.c.id, deliveries.c.code, deliveries.c.reply, *columns)
         .select_from(
             deliveries.join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id).join(subscribers)
         )
         .where(_of(edition_id), deliveries.c.state == DeliveryState.REFUSED)
     )
     for row in tx.execute(query, execution_options={"yield_per": 1000}):
-        yield row.id, row.address_key, f"{row.code} {row.reply}"
+        status = Receipt(row.code, row.reply).enhanced
+        yield Refusal(row.id, row.subscriber_id, row.address_key, status, f"{row.code} {row.reply}")
 
 
 def listed(

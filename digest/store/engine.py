@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from digest.errors import StoreConflict, StoreUnavailable
 
 T = TypeVar("T")
+# SQLAlchemy's log at DEBUG shows every row it reads, whatever `hide_parameters` says.
+logging.getLogger("sqlalchemy.engine.Engine").addFilter(lambda record: not str(record.msg).startswith("Row "))
 _SENDER_LOCKS = 0x446967  # the advisory locks' class in PostgreSQL: "Dig"
 _BUSY_SECONDS = 30
 # A sender's statements are few and prepared once. Right after a million rows were queued PostgreSQL knows nothing of
@@ -170,6 +173,15 @@ def together(tx: Connection) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def tentatively(tx: Connection, *, keep: bool) -> Iterator[None]:
+    """Do what is inside, and take it back unless it is to be kept: to whoever waits, both take the same time."""
+    with tx.begin_nested() as step:
+        yield
+        if not keep:
+            step.rollback()
+
+
 class SenderLock:
     """Held while a worker sends; `release` it when done."""
 
@@ -261,6 +273,7 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
     # FULL: what is committed survives a power cut. A row that says `sending` must not be forgotten.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten: a forgotten reader leaves no trace
     cursor.execute("PRAGMA cache_size = -2048")  # kB, for each connection: rows are met in order, a list may be long
     cursor.close()
 

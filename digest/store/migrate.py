@@ -9,11 +9,13 @@ import sqlalchemy as sa
 
 from digest.errors import SchemaMismatch
 from digest.store.engine import Store
+from digest.store.scrubbing import rewrite
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
+SECURE_SINCE = "0007"  # files from before hold traces of what was deleted: they are written anew once
 _MIGRATE_LOCK = 0x4469674D  # one migration at a time on PostgreSQL
 
 
@@ -31,6 +33,8 @@ def migrate(store: Store) -> str:
             raise SchemaMismatch(found, head(), newer=True)
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
+    if store.is_sqlite and found and found < SECURE_SINCE:
+        rewrite(store)
     return head()
 
 

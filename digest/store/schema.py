@@ -259,8 +259,19 @@ bounces = sa.Table(
     sa.Column("provider", sa.Text, nullable=False, server_default=""),  # the recipient's domain
     sa.Column("words", sa.Text, nullable=False, server_default=""),
     sa.Column("via", sa.Text, nullable=False),  # mailbox, pipe, smtp, ses, ...
+    sa.Column("outcome", sa.Text, nullable=False, server_default=""),  # what followed: suppressed, held, ...
     sa.UniqueConstraint("delivery_id", "kind"),
     **NUMBERED,
+)
+
+# How many readers of an edition bounced hard at a provider, and what was decided once those were too many.
+verdicts = sa.Table(
+    "verdicts",
+    metadata,
+    sa.Column("edition_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("bounces", sa.BigInteger, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False, server_default=""),  # held, then applied or discarded by the desk
 )
 
 # Why readers left, by month; who said so, nobody knows.
@@ -300,6 +311,9 @@ mailboxes = sa.Table(
     sa.Column("failed_at", UtcDateTime),
     sa.Column("error", sa.Text, nullable=False, server_default=""),
 )
+
+# What the installation remembers of itself, such as a fingerprint of the secret the suppressions were made with.
+marks = sa.Table("marks", metadata, sa.Column("name", sa.Text, primary_key=True), sa.Column("value", sa.Text))
 
 # --- editions and their deliveries ---------------------------------------------------------------
 

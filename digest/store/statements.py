@@ -24,6 +24,9 @@ def _both(text: str, **by_dialect: tuple[str, str]) -> dict[str, str]:
     return {"sqlite": sqlite, "postgresql": _named(postgresql)}
 
 
+both = _both  # for the statements of others
+
+
 def _named(text: str) -> str:
     """The text with parameters as psycopg names them."""
     return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
@@ -35,10 +38,12 @@ def run(tx: Connection, statement: dict[str, str], values: Any) -> Any:
     return driver.execute(statement[tx.dialect.name], values)
 
 
-def run_many(tx: Connection, statement: dict[str, str], values: list[dict[str, Any]]) -> None:
-    """A statement for each of several sets of values."""
+def run_many(tx: Connection, statement: dict[str, str], values: list[dict[str, Any]]) -> int:
+    """A statement for each of several sets of values; returns how many rows that touched."""
     driver: Any = tx.connection.driver_connection
-    driver.cursor().executemany(statement[tx.dialect.name], values)
+    cursor = driver.cursor()
+    cursor.executemany(statement[tx.dialect.name], values)
+    return int(cursor.rowcount)
 
 
 class Row(NamedTuple):
@@ -165,22 +170,37 @@ MARK = _both(
     among=("id IN (SELECT value FROM json_each(:ids))", "id = ANY(CAST(:ids AS bigint[]))"),
 )
 SKIP = _both("UPDATE deliveries SET state = 'skipped', reply = :reason, settled_at = :now WHERE id = :id")
+# Readers who leave by one click: who had left before is passed over.
+LEAVE = _both(
+    """
+    UPDATE subscriptions SET state = 'unsubscribed', unsubscribed_at = :now
+    WHERE {among} AND state <> 'unsubscribed'
+    RETURNING id, subscriber_id, newsletter
+    """,
+    among=("id IN (SELECT value FROM json_each(:ids))", "id = ANY(CAST(:ids AS bigint[]))"),
+)
+RECORD_LEAVING = _both(
+    "INSERT INTO events (at, subscriber_id, newsletter, kind, way, user_agent)"
+    " VALUES (:at, :subscriber, :newsletter, :kind, :way, :agent)"
+)
 POSTPONE = _both("UPDATE deliveries SET due_at = :due WHERE id = :id")
 _OUTCOMES = (
     "json_to_recordset(CAST(:outcomes AS json)) AS v(id bigint, state text, due bigint, untried smallint,"
     " settled bigint, code smallint, reply text)"
 )
+# A row without a reader is of somebody forgotten meanwhile: what the server said may name them.
 _SETTLE_SQLITE = """
     UPDATE deliveries
     SET state = :state, due_at = :due, attempts = attempts - :untried, settled_at = :settled,
-        code = :code, reply = :reply
+        code = :code, reply = CASE WHEN subscription_id IS NULL AND notice_id IS NULL THEN '' ELSE :reply END
     WHERE id = :id AND worker_id = :worker
       AND (state IN ('sending', 'uncertain') OR (state = 'queued' AND :state = 'sent'))
 """
 _SETTLE_POSTGRESQL = f"""
     UPDATE deliveries AS d
     SET state = v.state, due_at = v.due, attempts = d.attempts - v.untried, settled_at = v.settled,
-        code = v.code, reply = v.reply
+        code = v.code,
+        reply = CASE WHEN d.subscription_id IS NULL AND d.notice_id IS NULL THEN '' ELSE v.reply END
     FROM {_OUTCOMES}
     WHERE d.id = v.id AND d.worker_id = :worker
       AND (d.state IN ('sending', 'uncertain') OR (d.state = 'queued' AND v.state = 'sent'))

@@ -37,19 +37,25 @@ def subscribe(
     language: str,
     now: datetime,
 ) -> Subscription:
-    """Set where a subscriber stands with a newsletter, as of a request made now."""
+    """Set where a subscriber stands with a newsletter, as of a request made now.
+
+    Who is only asked keeps when they left, or else when they had confirmed: without an answer they go back there.
+    """
     confirmed_at = now if state is SubscriptionState.CONFIRMED else None
     values = {
         "state": state,
         "language": language,
         "requested_at": now,
         "confirmed_at": confirmed_at,
-        "unsubscribed_at": None,
         "reminded_at": None,
         "paused_until": None,
         "rhythm": Rhythm.EVERY,
     }
+    if state is not SubscriptionState.PENDING:
+        values["unsubscribed_at"] = None
     statement = insert(tx, subscriptions).values(subscriber_id=subscriber_id, newsletter=newsletter, **values)
+    if state is SubscriptionState.PENDING:
+        values["confirmed_at"] = sa.case((subscriptions.c.unsubscribed_at.is_(None), subscriptions.c.confirmed_at))
     statement = statement.on_conflict_do_update(index_elements=["subscriber_id", "newsletter"], set_=values)
     subscription_id = tx.execute(statement.returning(subscriptions.c.id)).scalar_one()
     found = subscription(tx, subscription_id)
@@ -107,7 +113,7 @@ def confirm(tx: Connection, subscription_id: int, requested_at: datetime, now: d
             subscriptions.c.state == SubscriptionState.PENDING,
             subscriptions.c.requested_at == requested_at,
         )
-        .values(state=SubscriptionState.CONFIRMED, confirmed_at=now)
+        .values(state=SubscriptionState.CONFIRMED, confirmed_at=now, unsubscribed_at=None)
     )
     return tx.execute(statement).rowcount == 1
 
@@ -120,6 +126,56 @@ def unsubscribe(tx: Connection, subscription_id: int, now: datetime) -> bool:
         .values(state=SubscriptionState.UNSUBSCRIBED, unsubscribed_at=now)
     )
     return tx.execute(statement).rowcount == 1
+
+
+def take_back(tx: Connection, subscriber_id: int, unsubscribed_at: datetime) -> list[str]:
+    """Undo one very leaving: all that ended at that moment is as it was before. Returns the newsletters' names."""
+    was = sa.case(
+        (subscriptions.c.confirmed_at.is_not(None), SubscriptionState.CONFIRMED.value),
+        else_=SubscriptionState.PENDING.value,
+    )
+    statement = (
+        sa.update(subscriptions)
+        .where(
+            subscriptions.c.subscriber_id == subscriber_id,
+            subscriptions.c.state == SubscriptionState.UNSUBSCRIBED,
+            subscriptions.c.unsubscribed_at == unsubscribed_at,
+        )
+        .values(state=was, unsubscribed_at=None)
+        .returning(subscriptions.c.newsletter)
+    )
+    return sorted(tx.scalars(statement))
+
+
+def everything_of(tx: Connection, subscriber_id: int) -> list[Subscription]:
+    """All subscriptions of a subscriber."""
+    query = _select_subscriptions().where(subscribers.c.id == subscriber_id).order_by(subscriptions.c.id)
+    return [_to_subscription(row) for row in tx.execute(query)]
+
+
+def set_pause(tx: Connection, subscription_id: int, until: datetime | None) -> None:
+    """No edition before that moment; None ends a pause."""
+    _set(tx, subscription_id, paused_until=until)
+
+
+def set_rhythm(tx: Connection, subscription_id: int, rhythm: Rhythm) -> None:
+    """How often an edition of this newsletter is wanted."""
+    _set(tx, subscription_id, rhythm=rhythm)
+
+
+def set_language(tx: Connection, subscriber_id: int, language: str) -> None:
+    """The language of all further mail to them."""
+    statement = sa.update(subscriptions).where(subscriptions.c.subscriber_id == subscriber_id)
+    tx.execute(statement.values(language=language))
+
+
+def set_name(tx: Connection, subscriber_id: int, name: str) -> None:
+    """What they are called; empty is fine."""
+    tx.execute(sa.update(subscribers).where(subscribers.c.id == subscriber_id).values(name=name))
+
+
+def _set(tx: Connection, subscription_id: int, **values: object) -> None:
+    tx.execute(sa.update(subscriptions).where(subscriptions.c.id == subscription_id).values(**values))
 
 
 def _select_subscriptions() -> sa.Select[Any]:

@@ -6,10 +6,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, max_fields: int = 20) -> dict[str, str]:
     """The text fields of a urlencoded or multipart body; the last of a name counts. Raises HTTPException 400."""
     try:
-        async with request.form(max_files=4, max_fields=20) as form:
+        async with request.form(max_files=4, max_fields=max_fields) as form:
             fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     except HTTPException as error:
         raise HTTPException(400) from error

@@ -11,8 +11,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from digest.domain import masking
+
 MAX_BODY = 65_536  # bytes
-_TOKEN = re.compile(r"(/(?:confirm|unsubscribe|preferences|desk/preview|api/v1/progress)/).+")
+_TOKEN = re.compile(r"(/(?:confirm|unsubscribe|return|preferences|own-data|forget|desk/preview|api/v1/progress)/).+")
 HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -32,10 +34,10 @@ class _TooLarge(Exception):
 class Guards:
     """ASGI middleware; sees every request before the framework does.
 
-    `apology` makes a page for a status. Bodies sent to `own_limits` are measured there.
+    `apology` answers a path with a status. Bodies sent to `own_limits` are measured there.
     """
 
-    def __init__(self, app: ASGIApp, apology: Callable[[int], Response], own_limits: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, apology: Callable[[str, int], Response], own_limits: Collection[str] = ()) -> None:
         self._app = app
         self._apology = apology
         self._own_limits = own_limits
@@ -57,7 +59,8 @@ class Guards:
                 log.exception("%s failed", line)
             if reply.began:
                 raise
-            await self._apology(413 if isinstance(error, _TooLarge) else 500)(scope, receive, reply.pass_on)
+            status = 413 if isinstance(error, _TooLarge) else 500
+            await self._apology(scope["path"], status)(scope, receive, reply.pass_on)
 
 
 class _Reply:
@@ -79,8 +82,8 @@ class _Reply:
 
 
 def masked(path: str) -> str:
-    """A path for the log: a token there would be a key under the mat, and a line break a forged line."""
-    return _TOKEN.sub(r"\1...", quote(path[:200], safe="/", errors="replace"))
+    """A path for the log: a token there would be a key under the mat, a line break a forged line; addresses go too."""
+    return masking.masked(_TOKEN.sub(r"\1...", quote(path[:200], safe="/", errors="replace")))
 
 
 def _limited(receive: Receive) -> Receive:

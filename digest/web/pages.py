@@ -87,14 +87,16 @@ class Pages:
         }
 
     def router(self) -> APIRouter:
-        """The stylesheets."""
+        """The stylesheets, and the one script."""
         router = APIRouter(include_in_schema=False)
-        styles = {each.stem: each.read_text(encoding="utf-8") for each in (self._folder / "assets").glob("*.css")}
+        assets = {each.name: each.read_text(encoding="utf-8") for each in (self._folder / "assets").iterdir()}
+        kinds = {"css": "text/css", "js": "text/javascript"}
 
-        @router.api_route("/assets/{name}.css", methods=["GET", "HEAD"])
-        async def stylesheet(name: str) -> Response:
-            if name not in styles:
+        @router.api_route("/assets/{name}", methods=["GET", "HEAD"])
+        async def asset(name: str) -> Response:
+            kind = kinds.get(name.rpartition(".")[2])
+            if name not in assets or kind is None:
                 raise HTTPException(404)
-            return Response(styles[name], media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
+            return Response(assets[name], media_type=kind, headers={"Cache-Control": "public, max-age=3600"})
 
         return router

@@ -49,6 +49,7 @@ class Stage:
         """From the form to the confirmed reader, with the mistakes people make."""
         self.show("sign-up", "/")
         self.show("snippet", "/snippet")
+        self.show("api", "/api/docs")
         self.post("sign-up-mistake", "/subscribe", email="anna@", newsletter="weekly")
         self.post("check-inbox", "/subscribe", email=READER, newsletter="weekly")
         self.mail("confirmation")
@@ -97,11 +98,31 @@ class Stage:
         self._send(name, draft, lambda edition: replace(edition, note=NOTE))
 
     def leave(self) -> None:
-        """One click on the page, then the page again."""
-        link = self._link("unsubscribe")
+        """One click on the page, all that may follow it, and in the end being forgotten."""
+        link, own = self._link("unsubscribe"), self._link("preferences")
         self.show("unsubscribe", link)
-        self.post("unsubscribed", link, confirm="yes")
-        self.mail("goodbye")
+        self.post("unsubscribe-mistake", link)
+        for name in ("undo", "monthly", "pause"):
+            self.post(f"goodbye-{name}", link, confirm="yes")
+            self.post(f"returned-{name}", self._back(), **{name: "2"})
+        self.show("preferences", own)
+        self.post("preferences-saved", own, do="save", name="Anna")
+        self.post("goodbye", link, confirm="yes")
+        self.post("thanked", self._back(), reason="too many")
+        self.show("unsubscribed", link)
+        self.show("cut-off", "/unsubscribe/nonsense")
+        for kind in ("own-data", "forget"):
+            self.post(f"{kind}-asked", own, do=kind)
+            self.mail(kind)
+            self.show(f"{kind}-page", self._link(kind))
+        self.post("forgotten", self._link("forget"), confirm="yes")
+        self.show("forgotten-since", own)
+
+    def _back(self) -> str:
+        """Where the buttons of the goodbye page just shown lead."""
+        found = re.search(r'action="(/return/[^"]+)"', self.taken.pages[-1].html)
+        assert found
+        return found[1]
 
     def tell_the_desk(self) -> None:
         """A trouble, in words that came from elsewhere."""
@@ -143,7 +164,7 @@ class Stage:
         """A page by GET."""
         self._keep(name, self.client.get(path))
 
-    def post(self, name: str, path: str, **form: str) -> None:
+    def post(self, name: str, path: str, /, **form: str) -> None:
         """A page by POST."""
         self._keep(name, self.client.post(path, data=form))
 

@@ -128,3 +128,21 @@ def test_no_mail_is_wider_than_its_window(chromium, town, pictures, width, schem
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.screenshot(path=pictures / f"mail-{name}-{width}-{scheme}.png", full_page=True)
     page.close()
+
+
+def test_a_browser_does_the_work_a_form_asks_for(chromium, tmp_path):
+    with RecordingServer() as smtpd:
+        listener = listening()
+        web = {"base_url": address(listener), "secret": "a secret of at least thirty-two characters"}
+        url = f"sqlite:///{tmp_path}/digest.db"
+        service = Service(tmp_path, url, smtpd.port, web=web, subscribing={"proof_of_work": 14})
+        with serving(create_web(service.app, service.clock), listener) as url:
+            page = chromium.new_context().new_page()
+            page.goto(url)
+            page.get_by_label("Your e-mail address").fill(READER)
+            page.get_by_role("button", name="Sign up").click()
+            page.get_by_text("check your inbox").first.wait_for()
+            assert service.find(READER).state == "pending"
+            page.go_back()
+            assert page.get_by_role("button", name="Sign up").is_enabled()
+        service.close()

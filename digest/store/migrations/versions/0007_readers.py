@@ -98,12 +98,21 @@ def _of_mail() -> None:
         sa.Column("provider", sa.Text(), server_default="", nullable=False),
         sa.Column("words", sa.Text(), server_default="", nullable=False),
         sa.Column("via", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bounces")),
         sa.UniqueConstraint("delivery_id", "kind", name=op.f("uq_bounces_delivery_id_kind")),
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_bounces_at"), "bounces", ["at"])
     op.create_index(op.f("ix_bounces_subscriber_id"), "bounces", ["subscriber_id"])
+    op.create_table(
+        "verdicts",
+        sa.Column("edition_id", BigId, autoincrement=False, nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("bounces", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("edition_id", "provider", name=op.f("pk_verdicts")),
+    )
     op.create_table(
         "imports",
         sa.Column("id", BigId, nullable=False),
@@ -128,4 +137,10 @@ def _of_mail() -> None:
         sa.Column("failed_at", Moment, nullable=True),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_mailboxes")),
+    )
+    op.create_table(
+        "marks",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_marks")),
     )

@@ -1,0 +1,219 @@
+"""`digest suppressions`: addresses and domains that get no mail, whoever brings them."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import typer
+
+from digest import suppressing
+from digest.app import App
+from digest.cli.opening import clock, opened
+from digest.cli.printing import fail, local, print_json, print_json_list, say, table
+from digest.cli.suppression_lists import COLUMNS, Lines, Refused, guarded
+from digest.domain.subscribers import Evidence, Way
+from digest.domain.suppressions import SuppressedDomain, Suppression, SuppressionKind
+from digest.errors import InvalidAddress, UsageError
+from digest.mail.addresses import parse
+from digest.store import suppressions
+
+_SHOWN = 20  # refused lines that are printed
+_LISTED = 1_000  # and told to a script
+
+app = typer.Typer(help="Addresses and domains that get no mail: list, add, lift, import, export.", no_args_is_help=True)
+_Json = typer.Option(False, "--json", help="Print JSON.")
+_Kinds = ", ".join(SuppressionKind)
+
+
+@app.command("list")
+def list_(kind: str = typer.Option("", help=f"Only one kind: {_Kinds}."), as_json: bool = _Json) -> None:
+    """Every suppression, with the address where the reader is still here, and otherwise its fingerprint."""
+    _known_kind(kind)
+    with opened() as opening:
+        if as_json:
+            print_json_list(_rows(opening, kind))
+            return
+        zone = next(iter(opening.newsletters.values())).zone
+        rows = [
+            (
+                row["email"] or row["hash"][:16] or f"all of {row['domain']}",
+                row["kind"],
+                row["reason"],
+                row["by"],
+                local(row["at"], zone),
+            )
+            for row in _rows(opening, kind)
+        ]
+    table(("address", "kind", "reason", "by", "since"), rows)
+
+
+@app.command()
+def add(
+    subject: str = typer.Argument(help="An address, or a domain such as example.com."),
+    reason: str = typer.Option(..., help="Why; kept in the log."),
+    as_json: bool = _Json,
+) -> None:
+    """Nothing goes to this address, or to anybody at this domain, from now on."""
+    with opened() as opening:
+        if (domain := _domain(subject)) is None:
+            evidence = Evidence(Way.OPERATOR, form=reason)
+            new = suppressing.suppress(opening.store, opening.links, parse(subject), reason, evidence, clock())
+            readers = int(new)
+        else:
+            new, readers = suppressing.suppress_domain(opening.store, opening.links, domain, reason, clock())
+    if as_json:
+        print_json({"new": new, "readers": readers})
+    elif domain is None:
+        say("Suppressed." if new else "It was suppressed already.")
+    else:
+        say(
+            f"All of {domain} {'is' if new else 'was already'} suppressed; {readers:,} reader(s) there get no mail now."
+        )
+
+
+@app.command()
+def lift(
+    subject: str = typer.Argument(help="An address, or a domain."),
+    reason: str = typer.Option(..., help="Why; kept in the log, and in the trail of the reader."),
+) -> None:
+    """Let an address or a domain go again."""
+    if not reason.strip():
+        raise UsageError("--reason is kept as proof; it cannot be empty")
+    with opened() as opening:
+        if (domain := _domain(subject)) is not None:
+            readers = suppressing.lift_domain(opening.store, domain, reason, clock())
+            say(f"{domain} may be mailed again, and with it {readers:,} reader(s).")
+            return
+        found = suppressing.lift(opening.store, opening.links, parse(subject), reason, clock())
+    say(f"{subject} may be mailed again; it was suppressed as {found.kind}: {found.reason}.")
+    if found.kind in (SuppressionKind.COMPLAINED, SuppressionKind.FORGOTTEN):
+        say("  They wished to be left alone: be sure that they have changed their mind.", "yellow")
+
+
+@app.command("import")
+def import_(
+    file: Path,
+    reason: str = typer.Option("", help="Why, for lines that do not say so themselves."),
+    kind: str = typer.Option("operator", help=f"Of lines that do not say so themselves: {_Kinds}."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only say what would happen."),
+    as_json: bool = _Json,
+) -> None:
+    """Suppress what a CSV lists: addresses, domains, or the export of another Digest, for instance after a restore."""
+    _known_kind(kind)
+    refused: list[Refused] = []
+    count = 0
+
+    def refuse(each: Refused) -> None:
+        nonlocal count
+        count += 1
+        if len(refused) < _LISTED:
+            refused.append(each)
+        if not as_json and count <= _SHOWN:
+            fail(f"{file}, line {each.line}: {each.why}")
+
+    with opened() as opening, _reading(file) as text:
+        lines = Lines(text, opening.links.fingerprint, SuppressionKind(kind), reason.strip(), clock(), refuse)
+        brought = suppressing.bring_in(opening.store, opening.links, lines, clock(), dry_run=dry_run)
+    if as_json:
+        shown = [asdict(each) for each in refused]
+        print_json({**asdict(brought), "dry_run": dry_run, "refused": count, "refused_lines": shown})
+        return
+    if count > _SHOWN:
+        fail(f"and {count - _SHOWN:,} more")
+    would = "would be " if dry_run else ""
+    say(
+        f"{brought.suppressed:,} {would}suppressed, {brought.already:,} were already, {brought.domains:,} domain(s), "
+        f"{count:,} line(s) refused."
+    )
+    if brought.forgotten:
+        say(f"  {brought.forgotten:,} reader(s) who had been forgotten were here again, and are forgotten again.")
+
+
+@app.command()
+def export(
+    out: Path | None = typer.Option(None, help="Write into this file; otherwise it is printed."),
+    form: str = typer.Option("csv", "--format", help="csv or json."),
+) -> None:
+    """Every suppression, to be kept with the backups or taken elsewhere; `import` reads the CSV again."""
+    if form not in ("csv", "json"):
+        raise UsageError(f"--format {form!r}: write csv or json")
+    with opened() as opening, _writing(out) as stream:
+        if form == "json":
+            print_json_list(_rows(opening, ""), stream)
+            return
+        writer = csv.DictWriter(stream, COLUMNS)
+        writer.writeheader()
+        for row in _rows(opening, ""):
+            text = {name: guarded(str(value)) for name, value in row.items()}
+            writer.writerow({**text, "at": row["at"].isoformat()})
+
+
+@app.command("new-secret")
+def new_secret(yes: bool = typer.Option(False, "--yes", help="Do not ask.")) -> None:
+    """Take [web] secret as it is now: suppressions of readers who are here hold again, the others are lost."""
+    if not yes:
+        typer.confirm("Old links stop working, and suppressions of readers who are gone are lost. Go on?", abort=True)
+    with opened() as opening:
+        renewed, lost = suppressing.take_new_secret(opening.store, opening.links)
+    say(f"{renewed:,} suppression(s) were made anew; {lost:,} of people who are not here hold no longer.")
+
+
+def _rows(opening: App, kind: str) -> Iterator[dict[str, Any]]:
+    """Domains first, then addresses: read as a stream."""
+    key = opening.links.fingerprint
+    with opening.store.read() as tx:
+        if kind in ("", SuppressionKind.DOMAIN):
+            yield from (_domain_row(each, key) for each in suppressions.domains(tx))
+        yield from (_row(each, address, key) for each, address in suppressions.listed(tx, kind))
+
+
+def _domain_row(each: SuppressedDomain, key: str) -> dict[str, Any]:
+    named = {"email": "", "domain": each.domain, "hash": "", "kind": str(SuppressionKind.DOMAIN)}
+    return {**named, "reason": each.reason, "by": each.by, "at": each.at, "secret": key}
+
+
+def _row(each: Suppression, address: str, key: str) -> dict[str, Any]:
+    named = {"email": address, "domain": each.domain, "hash": each.address_hash, "kind": str(each.kind)}
+    return {**named, "reason": each.reason, "by": each.by, "at": each.at, "secret": key}
+
+
+def _domain(subject: str) -> str | None:
+    """The domain in lower-case A-labels if that is what was typed; None: it is an address. Raises UsageError."""
+    if "@" in subject.strip().lstrip("@"):
+        return None
+    try:
+        return parse(f"anybody@{subject.strip().lstrip('@')}").domain
+    except InvalidAddress as error:
+        raise UsageError(f"{subject!r} is neither an address nor a domain: {error.reason}") from None
+
+
+def _known_kind(kind: str) -> None:
+    if kind and kind not in set(SuppressionKind):
+        raise UsageError(f"there is no kind {kind!r}; there are: {_Kinds}")
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[IO[str]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            yield text
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{file} is not a CSV file in UTF-8: {error}") from None
+
+
+@contextmanager
+def _writing(out: Path | None) -> Iterator[IO[str]]:
+    if out is None:
+        yield sys.stdout
+        return
+    with out.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+    say(f"Wrote {out}.")

@@ -1,0 +1,163 @@
+"""IMAP (RFC 9051): read with PEEK, moved with MOVE (RFC 6851), told of new mail by IDLE (RFC 2177)."""
+
+from __future__ import annotations
+
+import imaplib
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from imapclient import IMAPClient, SocketTimeout
+from imapclient.exceptions import IMAPClientError
+
+from digest.errors import MailboxError
+from digest.mail.inbox import BATCH, Waiting
+from digest.mail.inbox.login import Login, refused, trust, unreachable
+
+_AT_ONCE = 2_000_000  # bytes asked for in one command
+_GLANCE = 1.0  # seconds between two looks at whether to stop
+_SIZES_AT_ONCE = 1000  # messages whose sizes are asked for in one command
+
+
+class ImapInbox:
+    """One session on `folder`. What was acted on is moved to `processed`, or deleted when that is empty.
+
+    UIDs only grow (RFC 9051 section 2.3.1.1), so the last one that was looked at is all there is to remember, as long
+    as the folder's UIDVALIDITY stays the same; when it changes, everything is looked at once more.
+    """
+
+    def __init__(self, login: Login, folder: str, processed: str) -> None:
+        self._login = login
+        self._folder = folder
+        self._processed = processed
+        self._session: IMAPClient | None = None
+        self._validity = 0
+        self.name = f"imap {login.username}@{login.host} {folder}"
+
+    def __enter__(self) -> ImapInbox:
+        try:
+            with self._said():
+                self._connect()
+        except MailboxError:
+            self._drop()
+            raise
+        return self
+
+    def _connect(self) -> None:
+        login = self._login
+        port = login.effective_port(993, 143)
+        timeout = SocketTimeout(connect=30, read=login.timeout)
+        context = trust(login)
+        is_tls = login.security == "tls"
+        session = IMAPClient(login.host, port, ssl=is_tls, ssl_context=context if is_tls else None, timeout=timeout)
+        self._session = session
+        if login.security == "starttls":
+            session.starttls(context)
+        session.login(login.username, login.password)
+        self._validity = int(session.select_folder(self._folder)[b"UIDVALIDITY"])
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(IMAPClientError, imaplib.IMAP4.error, OSError):
+            self._open.logout()
+        self._drop()
+
+    def _drop(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(IMAPClientError, imaplib.IMAP4.error, OSError):
+                session.shutdown()
+
+    @property
+    def _open(self) -> IMAPClient:
+        assert self._session is not None, "use `with`"
+        return self._session
+
+    def waiting(self, remembered: Mapping[str, Any]) -> Iterator[list[Waiting]]:
+        """What has a UID beyond the last one; sizes are asked for first (RFC822.SIZE)."""
+        last = int(remembered.get("uid", 0)) if remembered.get("validity") == self._validity else 0
+        with self._said():
+            # `n:*` always names the last message, also when its UID is smaller than n.
+            found = sorted(uid for uid in self._open.search(["UID", f"{last + 1}:*"]) if uid > last)
+        for start in range(0, len(found), _SIZES_AT_ONCE):
+            with self._said():
+                sizes = self._open.fetch(found[start : start + _SIZES_AT_ONCE], ["RFC822.SIZE"])
+            known = [Waiting(str(uid), int(sizes[uid][b"RFC822.SIZE"])) for uid in sorted(sizes)]
+            for place in range(0, len(known), BATCH):
+                yield known[place : place + BATCH]
+
+    def contents(self, batch: Sequence[Waiting]) -> Iterator[tuple[Waiting, bytes]]:
+        """The messages, as many in one command as fit into two megabytes; BODY.PEEK leaves them unseen."""
+        for few in _by_size(batch):
+            by_uid = {int(each.key): each for each in few}
+            with self._said():
+                fetched = self._open.fetch(list(by_uid), ["BODY.PEEK[]"])
+            for uid, parts in sorted(fetched.items()):
+                if uid in by_uid and b"BODY[]" in parts:
+                    yield by_uid[uid], parts[b"BODY[]"]
+
+    def put_away(self, done: Sequence[Waiting]) -> None:
+        """Move, or delete. Where the server knows no MOVE: copy, mark, and expunge these very messages (RFC 4315)."""
+        if not done:
+            return
+        uids = [int(each.key) for each in done]
+        session = self._open
+        with self._said():
+            if self._processed and not session.folder_exists(self._processed):
+                session.create_folder(self._processed)
+            if self._processed and session.has_capability("MOVE"):
+                session.move(uids, self._processed)
+                return
+            if self._processed:
+                session.copy(uids, self._processed)
+            session.delete_messages(uids, silent=True)
+            if session.has_capability("UIDPLUS"):
+                session.uid_expunge(uids)
+            # Without UIDPLUS they stay marked: EXPUNGE would delete what somebody else has marked too.
+
+    def remember(self, batch: Sequence[Waiting], done: Sequence[Waiting]) -> Mapping[str, Any]:
+        """The last UID that was looked at, and of which life of the folder it is."""
+        return {"validity": self._validity, "uid": max(int(each.key) for each in batch)}
+
+    @property
+    def tells(self) -> bool:
+        """Whether the server offers IDLE."""
+        return bool(self._open.has_capability("IDLE"))
+
+    def wait(self, seconds: float, stop: Callable[[], bool]) -> bool:
+        """IDLE until something comes; the caller renews it before the server hangs up (29 minutes)."""
+        until = time.monotonic() + seconds
+        told: list[Any] = []
+        with self._said():
+            self._open.idle()
+            while not _is_new_mail(told) and not stop() and time.monotonic() < until:
+                told += self._open.idle_check(timeout=_GLANCE)
+            told += self._open.idle_done()[1]
+        return _is_new_mail(told)
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        try:
+            yield
+        except (IMAPClientError, imaplib.IMAP4.error) as error:
+            raise MailboxError(self.name, refused(error.args[0] if error.args else error)) from None
+        except (ssl.SSLError, OSError, EOFError) as error:
+            raise MailboxError(self.name, unreachable(error)) from None
+
+
+def _is_new_mail(told: Sequence[Any]) -> bool:
+    return any(isinstance(each, tuple) and b"EXISTS" in each for each in told)
+
+
+def _by_size(batch: Sequence[Waiting]) -> Iterator[list[Waiting]]:
+    few: list[Waiting] = []
+    size = 0
+    for each in batch:
+        if few and size + each.size > _AT_ONCE:
+            yield few
+            few, size = [], 0
+        few.append(each)
+        size += each.size
+    if few:
+        yield few

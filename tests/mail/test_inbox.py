@@ -1,0 +1,302 @@
+"""Mailboxes over real IMAP and POP3 (Dovecot) and in a Maildir: what is ours goes away, the rest stays as it was."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from imapclient import IMAPClient
+
+from digest.bouncing import Followed
+from digest.domain.reports import ReportKind
+from digest.emptying import Emptied, empty, failed
+from digest.errors import MailboxError
+from digest.mail.inbox import MAX_BYTES, Inbox
+from digest.mail.inbox.imap import ImapInbox
+from digest.mail.inbox.login import Login
+from digest.mail.inbox.maildir import MaildirInbox
+from digest.mail.inbox.pop3 import Pop3Inbox
+from digest.store import Store, mailboxes
+from digest.store.migrate import migrate
+from tests.servers import dovecot, free_port
+from tests.servers.dovecot import PASSWORD, USER, Dovecot
+
+NOW = datetime(2026, 11, 28, 7, tzinfo=UTC)
+KINDS = ["maildir", "imap", "imap tls", "imap starttls", "pop3", "pop3 tls", "pop3 starttls"]
+
+
+def ours(number: int = 0) -> bytes:
+    return f"To: bounces+x@example.com\r\nSubject: report {number}\r\n\r\nIt came back.\r\n".encode()
+
+
+def letter(number: int = 0) -> bytes:
+    return f"To: bounces@example.com\r\nSubject: letter {number}\r\n\r\nDear desk,\r\n.\r\n".encode()
+
+
+@dataclass
+class Reading:
+    """A mailbox, and somebody who reads it; what is addressed to `bounces+` counts as ours."""
+
+    server: Dovecot
+    store: Store
+    make: Callable[[], Inbox]
+    read: list[bytes] = field(default_factory=list)
+
+    def act(self, content: bytes) -> Followed:
+        self.read.append(content)
+        is_ours = b"To: bounces+" in content
+        return Followed(ReportKind.HARD if is_ours else ReportKind.OTHER, is_ours=is_ours)
+
+    def empty(self, act: Callable[[bytes], Followed] | None = None) -> Emptied:
+        with self.make() as inbox:
+            return empty(self.store, inbox, act or self.act, lambda: NOW)
+
+    def subjects(self, folder: str = "") -> list[str]:
+        """What lies in a folder of the Maildir, flags behind the subject; POP3 has none, and reading counts as seen."""
+        is_pop3 = isinstance(self.make(), Pop3Inbox)
+        found = []
+        place = self.server.mail / folder
+        for file in [*place.glob("new/*"), *place.glob("cur/*")]:
+            subject = file.read_bytes().partition(b"Subject: ")[2].partition(b"\n")[0].decode().strip()
+            found.append(subject + ("" if is_pop3 else file.name.partition(":2,")[2]))
+        return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Dovecot]:
+    with dovecot.running() as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared: Dovecot) -> Dovecot:
+    for each in shared.mail.iterdir():
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    for name in ("cur", "new", "tmp"):
+        (shared.mail / name).mkdir()
+        shutil.chown(shared.mail / name, "nobody", "nogroup")
+    return shared
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(f"sqlite:///{tmp_path}/digest.db")
+    migrate(made)
+    yield made
+    made.close()
+
+
+def login(server: Dovecot, protocol: str, security: str, **more) -> Login:
+    name = protocol + ("s" if security == "tls" else "")
+    known = {"host": "localhost", "username": USER, "password": PASSWORD, "port": getattr(server, name)}
+    return Login(**known | {"security": security, "ca_file": str(server.certificate.authority)} | more)
+
+
+def opener(server: Dovecot, kind: str, processed: str = "Digest/Processed", **more) -> Callable[[], Inbox]:
+    protocol, _, security = kind.partition(" ")
+    if protocol == "maildir":
+        return lambda: MaildirInbox(server.mail, processed)
+    where = login(server, protocol, **{"security": security or "none"} | more)
+    return (lambda: Pop3Inbox(where)) if protocol == "pop3" else lambda: ImapInbox(where, "INBOX", processed)
+
+
+@pytest.fixture(params=KINDS)
+def reading(request, server, store) -> Reading:
+    return Reading(server, store, opener(server, request.param))
+
+
+@pytest.fixture(params=["maildir", "imap", "pop3"])
+def plainly(request, server, store) -> Reading:
+    return Reading(server, store, opener(server, request.param))
+
+
+def test_what_is_ours_goes_and_the_rest_stays_unread_and_is_not_read_again(reading):
+    reading.server.put(ours(1), letter(1), ours(2), letter(2))
+    emptied = reading.empty()
+    assert (emptied.read, emptied.put_away, emptied.left) == (4, 2, 2)
+    assert [each.replace(b"\r\n", b"\n") for each in reading.read[:2]] == [
+        each.replace(b"\r\n", b"\n") for each in (ours(1), letter(1))
+    ]
+    assert reading.subjects() == ["letter 1", "letter 2"]
+    assert reading.empty().read == 0
+    reading.server.put(ours(3))
+    assert (reading.empty().put_away, len(reading.read)) == (1, 5)
+    assert reading.subjects() == ["letter 1", "letter 2"]
+    is_pop3 = isinstance(reading.make(), Pop3Inbox)
+    kept = [] if is_pop3 else ["report 1", "report 2", "report 3"]
+    assert [each.removesuffix("S") for each in reading.subjects(".Digest.Processed")] == kept
+
+
+@pytest.mark.parametrize("kind", ["maildir", "imap"])
+def test_without_a_folder_for_them_reports_are_deleted(server, store, kind):
+    reading = Reading(server, store, opener(server, kind, processed=""))
+    server.put(ours(), letter())
+    reading.empty()
+    assert reading.subjects() == ["letter 0"]
+    assert not (server.mail / ".Digest.Processed").exists()
+
+
+def test_a_large_message_is_left_alone_and_never_read(plainly):
+    plainly.server.put(ours(1), ours(2) + b"x" * 70 + b"\r\n" + b"y" * 70 * 30_000, ours(3))
+    emptied = plainly.empty()
+    assert (emptied.read, emptied.put_away, emptied.too_large, len(plainly.read)) == (3, 2, 1, 2)
+    assert max(map(len, plainly.read)) < MAX_BYTES
+    assert plainly.subjects() == ["report 2"]
+    assert plainly.empty().read == 0
+
+
+def test_lines_of_any_length_are_read(plainly):
+    plainly.server.put(ours() + b"x" * 15_000 + b"\r\n")
+    assert plainly.empty().put_away == 1
+
+
+def test_a_crash_before_a_message_was_put_away_reads_it_once_more(plainly):
+    plainly.server.put(*(ours(n) for n in range(5)))
+
+    def crash(content: bytes) -> Followed:
+        if len(plainly.read) == 3:
+            raise KeyboardInterrupt
+        return plainly.act(content)
+
+    with pytest.raises(KeyboardInterrupt):
+        plainly.empty(crash)
+    assert len(plainly.subjects()) == 5
+    plainly.read.clear()
+    assert (plainly.empty().put_away, len(plainly.read)) == (5, 5)
+    assert plainly.subjects() == []
+
+
+@pytest.mark.parametrize("kind", ["maildir", "imap", "pop3"])
+def test_a_long_row_is_read_in_batches_and_our_place_is_kept_in_between(server, store, kind):
+    reading = Reading(server, store, opener(server, kind))
+    server.put(*(letter(n) if n % 10 else ours(n) for n in range(1_050)))
+
+    def crash(content: bytes) -> Followed:
+        if len(reading.read) == 250:
+            raise MailboxError("x", "the line broke")
+        return reading.act(content)
+
+    with pytest.raises(MailboxError):
+        reading.empty(crash)
+    emptied = reading.empty()
+    # POP3 deletes only when a session ends well, so what it had marked is met again.
+    again = 20 if kind == "pop3" else 0
+    assert (emptied.read, emptied.put_away) == (850 + again, 85 + again)
+    assert len(reading.subjects()) == 945
+    assert reading.empty().read == 0
+
+
+def test_a_folder_that_begins_a_new_life_is_read_anew(server, store):
+    reading = Reading(server, store, opener(server, "imap"))
+    server.put(letter(1))
+    reading.empty()
+    with store.begin() as tx:
+        before = mailboxes.known(tx, reading.make().name).remembered
+        mailboxes.keep(tx, reading.make().name, {**before, "validity": before["validity"] - 1}, NOW)
+    assert reading.empty().read == 1
+
+
+def test_a_server_without_move_copies_and_deletes_only_what_is_ours(store):
+    with dovecot.running(capability="IMAP4rev1 UIDPLUS") as server:
+        reading = Reading(server, store, opener(server, "imap"))
+        server.put(ours(1), letter(1))
+        with IMAPClient(server.host, server.imap, ssl=False) as other:
+            other.login(USER, PASSWORD)
+            other.select_folder("INBOX")
+            other.add_flags(other.search(["SUBJECT", "letter"]), ["\\Deleted"])  # somebody else's wish, not yet done
+            assert reading.empty().put_away == 1
+        assert reading.subjects() == ["letter 1T"]
+        assert [each.rstrip("ST") for each in reading.subjects(".Digest.Processed")] == ["report 1"]
+
+
+def test_imap_tells_of_new_mail_at_once(server):
+    with opener(server, "imap")() as inbox:
+        assert inbox.tells
+        assert not inbox.wait(0.1, lambda: False)
+        said: list[bool] = []
+        thread = threading.Thread(target=lambda: said.append(inbox.wait(60, lambda: False)))
+        thread.start()
+        for _ in range(60):
+            server.put(ours())  # one that comes before the server listens goes untold
+            thread.join(1)
+            if said:
+                break
+        assert said == [True]
+        assert not inbox.wait(60, lambda: True)  # told to stop
+        assert sum(len(batch) for batch in inbox.waiting({})) >= 1
+
+
+def test_a_server_that_cannot_tell_says_so(store):
+    with dovecot.running(capability="IMAP4rev1 MOVE") as server, opener(server, "imap")() as inbox:
+        assert not inbox.tells
+
+
+def test_a_line_that_breaks_is_told_in_one_line(server):
+    inbox = opener(server, "imap")()
+    with pytest.raises(MailboxError) as caught, inbox:
+        list(inbox.waiting({}))
+        inbox._open.socket().shutdown(socket.SHUT_RDWR)
+        list(inbox.waiting({}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["imap", "pop3"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"password": "wrong"}, "uthentication"),
+        ({"port": 0}, "nothing answers there"),
+        ({"security": "tls", "ca_file": ""}, "TLS"),
+        ({"host": "nowhere.invalid"}, "there is no such host"),
+    ],
+)
+def test_trouble_is_said_in_one_clear_line_without_the_password(server, kind, change, said):
+    if change.get("port") == 0:
+        change = {"port": free_port()}
+    security = "tls" if change.get("security") else "starttls"
+    with pytest.raises(MailboxError) as caught, opener(server, f"{kind} {security}", **change)():
+        pass
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value) and PASSWORD not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_named(server, tmp_path):
+    with pytest.raises(MailboxError, match="Nowhere"), ImapInbox(login(server, "imap", "none"), "Nowhere", ""):
+        pass
+    with pytest.raises(MailboxError, match="no Maildir"), MaildirInbox(tmp_path / "nowhere", ""):
+        pass
+
+
+def test_a_failure_is_new_once_until_it_is_read_again(store):
+    error = MailboxError("imap bounces@mail", "it does not answer")
+    assert [failed(store, error, NOW) for _ in range(3)] == [True, False, False]
+    with store.begin() as tx:
+        mailboxes.keep(tx, error.mailbox, {"uid": 3}, NOW)
+    assert failed(store, error, NOW)
+    with store.read() as tx:
+        known = mailboxes.known(tx, error.mailbox)
+    assert (known.remembered, known.read_at, known.error) == ({"uid": 3}, NOW, "it does not answer")
+
+
+def test_a_message_that_a_mail_program_took_meanwhile_is_no_error(server, store):
+    reading = Reading(server, store, opener(server, "maildir"))
+    server.put(ours(1), ours(2), ours(3))
+
+    def act(content: bytes) -> Followed:
+        for file in (server.mail / "new").glob("*"):
+            if b"report 2" in file.read_bytes():
+                file.unlink()
+            elif b"report 1" in file.read_bytes():
+                file.rename(server.mail / "cur" / f"{file.name}:2,S")  # shown, between our reading and our moving
+        return reading.act(content)
+
+    reading.empty(act)
+    assert [each.rstrip("S") for each in reading.subjects()] == ["report 1"]
+    reading.empty()
+    assert b"report 2" not in b"".join(reading.read)
