@@ -6,6 +6,7 @@ import email
 import email.policy
 import re
 from email.message import EmailMessage
+from typing import Any
 
 from digest.errors import RenderError
 from digest.mail.slots import OPTIONAL, pattern
@@ -13,15 +14,20 @@ from digest.mail.slots import OPTIONAL, pattern
 MAX_HTML = 100_000  # bytes: Gmail hides what comes after about 102 kB, the unsubscribe link with it
 _NEVER = ("<link", "<script")
 _NOT_MORE = ("{{", "{%", "%7b", "%7d")  # a title may hold them; inlining may not make any
+_LEADS = re.compile(r"https?://[^/?#\s]|(?:mailto|tel|sms):\S|#", re.I)
 _SPACE = re.compile(r"\s+")
 
 
 def visible_text(html: str) -> str:
     """What a reader sees, with white space folded."""
+    body = _page(html).find("body")
+    return _SPACE.sub(" ", body.text_content()).strip() if body is not None else ""
+
+
+def _page(html: str) -> Any:
     from lxml import html as lxml_html  # with the inlining only, see `render`
 
-    body = lxml_html.document_fromstring(html).find("body")
-    return _SPACE.sub(" ", body.text_content()).strip() if body is not None else ""
+    return lxml_html.document_fromstring(html)
 
 
 def check_html(before: str, after: str, mark: str, slots: dict[str, int]) -> None:
@@ -39,8 +45,12 @@ def check_html(before: str, after: str, mark: str, slots: dict[str, int]) -> Non
     for leftover in _NOT_MORE:
         if lowered.count(leftover) > before.lower().count(leftover):
             raise RenderError("leftover", f"inlining made {leftover!r}")
-    if re.search(r'style="[^"]*[{}]', after):
+    page = _page(after)
+    if any("{" in each or "}" in each for each in page.xpath("//@style")):
         raise RenderError("style", "a style attribute holds a brace")
+    for address in [*page.xpath("//a/@href"), *page.xpath("//img/@src")]:
+        if not _LEADS.match(address):
+            raise RenderError("links", f"{address!r} leads nowhere from a mail: write it with https:// and its host")
     check_slots(after, mark, slots)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from html.parser import HTMLParser
@@ -30,6 +31,7 @@ _BREAKS = frozenset({"p", "br", "div", "li", "h1", "h2", "h3", "h4", "figcaption
 _NOT_STORABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol by their kind that show nothing
 _MORE = re.compile(
     r"\s*(?:\[\s*(?:…|\.{3})\s*\]|\(more…?\)|(?:…|\.{3})\s*(?:Continue reading|Read more)\b.{0,300})\s*$", re.I
 )
@@ -98,11 +100,13 @@ def words_in(markup: str) -> int | None:
 
 
 def title_of(markup: str) -> str:
-    """A headline as people read it: formatting out, entities decoded once.
+    """A headline as people read it: formatting out, entities decoded once; empty when nothing of it can be seen.
 
     What only looks like a tag stays: a headline may well say "5 < 6", or name the <script> tag.
     """
-    return folded(html.unescape(_TAG.sub("", _SCRIPT.sub("", storable(markup[: 20 * MAX_TITLE])))), MAX_TITLE)
+    line = folded(html.unescape(_TAG.sub("", _SCRIPT.sub("", storable(markup[: 20 * MAX_TITLE])))), MAX_TITLE)
+    # Letters, numbers, punctuation, symbols; joiners, marks and spaces alone are a link nobody can find.
+    return line if any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANK for each in line) else ""
 
 
 def words_of(values: Iterable[str]) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ import socket
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from digest.domain.articles import Article, Image
+from digest.domain.articles import Article, Image, canonical_url
 from digest.domain.editions import Pick
 from digest.errors import InvalidAddress, RenderError
 from digest.mail.addresses import parse
@@ -206,6 +206,50 @@ def test_a_clean_url_is_http_or_nothing(text):
         assert cleaned == "" or cleaned.startswith(("http://", "https://"))
         assert cleaned.isascii()
         assert not set(cleaned) & set("\"'<> \r\n")
+
+
+@given(st.text(max_size=60))
+@example("user:pw@news.example.com/a")
+@example("my_site.example.com/a")
+@example("[2001:db8::1%25eth0]/a")
+@example("news.example.com\\@evil.example/")
+def test_whatever_counts_as_a_page_can_be_linked_to(text):
+    # an article without an address would stand in the mail as a link to nowhere
+    try:
+        canonical_url(f"https://{text}")
+    except ValueError:
+        return
+    assert clean_url(f"https://{text}")
+
+
+@pytest.mark.parametrize(
+    ("typed", "cleaned"),
+    [
+        ("\u200b\u2060\U000e0041\u3164", ""),
+        ("se\u00adnate", "senate"),
+        ("a\u200d\u200d\u200d\u200d\u200db", "a\u200d\u200db"),
+        ("a" + "\u0335" * 500, "a" + "\u0335" * 4),
+        ("=\u200e?utf-8?q?a?=", "= ?utf-8?q?a?="),
+        ("👨‍👩‍👧‍👦 ❤️‍🔥 🏴󠁧󠁢󠁳󠁣󠁴󠁿 👍🏽", "👨‍👩‍👧‍👦 ❤️‍🔥 🏴󠁧󠁢󠁳󠁣󠁴󠁿 👍🏽"),
+        ("می‌خواهم", "می‌خواهم"),
+    ],
+)
+def test_what_cannot_be_seen_goes_and_what_emoji_and_scripts_need_stays(typed, cleaned):
+    assert clean_header(typed) == cleaned
+
+
+@pytest.mark.parametrize("title", ['Write style="color: {red}" in CSS', "style='{' and \"}\""])
+def test_a_title_about_style_sheets_is_a_title(renderer, title):
+    rendered = renderer.digest(issue(pick(1, title, summary=title), pick(2, "The story after it")))
+    assert visible_text(rendered.html).count(title) == 2
+
+
+@pytest.mark.parametrize("attribute", ['href="/about"', 'href=""', 'href="javascript:alert(1)"', 'href="www.x.pl"'])
+def test_a_link_that_leads_nowhere_from_a_mail_is_found(attribute):
+    html = f"<!DOCTYPE html><html><head></head><body><a {attribute}>x</a></body></html>"
+    with pytest.raises(RenderError) as caught:
+        check_html(html, html, "m", {})
+    assert caught.value.check == "links"
 
 
 @pytest.mark.parametrize(
