@@ -24,6 +24,7 @@ Press = Callable[[Newsletter, Edition, Sequence[Pick], str], Rendering]  # lays 
 TellDesk = Callable[[int, str, str], None]  # edition id, subject, text
 
 _NOT_PLAUSIBLE = "its counts are not plausible"
+_FOR_SIZE = "so that mailboxes show it whole"
 
 
 # --- drafting ------------------------------------------------------------------------------------
@@ -71,11 +72,28 @@ def draft(
 
 
 def _lay_out(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition) -> None:
-    """See that the mail can be made of the picks."""
-    rendering = press(newsletter, edition, editions.picked(tx, edition.id), newsletter.language)
+    """See that the mail can be made of the picks, in every language it has readers in."""
+    renderings = _in_each_language(tx, press, newsletter, edition, editions.picked(tx, edition.id))
     audience, excluded = deliveries.count_audience(tx, newsletter.name)
-    notes = [*edition.notes, *(f"so that mailboxes show it whole: {each}" for each in rendering.shortened)]
-    editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded, notes=notes)
+    notes, subject = _with_sizes(edition.notes, renderings), renderings[0].subject
+    editions.update(tx, edition.id, subject=subject, audience=audience, excluded=excluded, notes=notes)
+
+
+def _in_each_language(
+    tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, picks: Sequence[Pick]
+) -> list[Rendering]:
+    """The edition laid out for all its readers; the newsletter's own language comes first."""
+    languages = [newsletter.language, *deliveries.other_languages(tx, newsletter.name, newsletter.language)]
+    return [press(newsletter, edition, picks, language) for language in languages]
+
+
+def _with_sizes(notes: Sequence[str], renderings: Sequence[Rendering]) -> list[str]:
+    """The notes, and what was left out for size: letters take one byte in one language and two in another."""
+    main, *others = renderings
+    said = [f"{_FOR_SIZE}: {each}" for each in main.shortened]
+    for other in others:
+        said += [f"{_FOR_SIZE}, in {other.language}: {each}" for each in other.shortened if each not in main.shortened]
+    return [*(note for note in notes if not note.startswith(_FOR_SIZE)), *said]
 
 
 # --- sending -------------------------------------------------------------------------------------
@@ -134,13 +152,13 @@ def _freeze_and_queue(
     if not picks:
         raise TooFewArticles(0, 1)
     present = editions.required(tx, edition.id)
-    languages = [newsletter.language, *deliveries.other_languages(tx, newsletter.name, newsletter.language)]
-    rendering, *others = [press(newsletter, present, picks, language) for language in languages]
-    editions.freeze(tx, [rendering, *others])
+    renderings = _in_each_language(tx, press, newsletter, present, picks)
+    editions.freeze(tx, renderings)
     audience, queued, excluded = deliveries.queue_edition(tx, edition, now)
     if queued + excluded != audience:
         raise DigestError(f"{queued} prepared and {excluded} excluded are not the {audience} readers of the edition")
-    editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded)
+    notes, subject = _with_sizes(present.notes, renderings), renderings[0].subject
+    editions.update(tx, edition.id, subject=subject, audience=audience, excluded=excluded, notes=notes)
 
 
 def publish_due(
@@ -178,7 +196,7 @@ def publish_due(
     released = release(store, press, newsletter, edition.id, now, look_again)
     if released.state is EditionState.SKIPPED:
         tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(released))
-    elif changed := [note for note in released.notes if note not in edition.notes]:
+    elif changed := [note for note in released.notes if note not in edition.notes and not note.startswith(_FOR_SIZE)]:
         tell_desk(edition.id, f"{newsletter.title}: the list was corrected", notices.corrected(changed))
     return released
 

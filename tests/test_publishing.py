@@ -229,3 +229,23 @@ def test_what_does_not_exist_is_named(store):
         publishing.find(store, "latest")
     with pytest.raises(NotFound, match="99"):
         publishing.find(store, "99")
+
+
+def test_what_was_left_out_for_size_is_kept_for_each_language_readers_have(store, told):
+    def tight(newsletter, edition, picks, language="en"):
+        left_out = {"en": ("excerpts of at most 140 characters",), "uk": ("no excerpts",)}[language]
+        return replace(press(newsletter, edition, picks, language), shortened=left_out)
+
+    add_articles(store, {"a.pl/1": 3, "a.pl/2": 2})
+    entries = [subscribing.Entry(Address("anna", "example.com"))]
+    subscribing.bring_in(store, LINKS, entries, "weekly", "uk", Evidence(Way.OPERATOR), SATURDAY - 9 * HOUR)
+    said = [
+        "so that mailboxes show it whole: excerpts of at most 140 characters",
+        "so that mailboxes show it whole, in uk: no excerpts",
+    ]
+    drafted = publishing.draft(store, tight, WEEKLY, SATURDAY, SATURDAY)
+    assert [note for note in drafted.notes if "whole" in note] == said
+    sent = publishing.publish_due(store, tight, WEEKLY, lambda *notice: told.append(notice), SATURDAY)
+    assert [note for note in sent.notes if "whole" in note] == said
+    assert sent.state is EditionState.SENDING
+    assert not [subject for _, subject, _ in told if "corrected" in subject]

@@ -96,8 +96,7 @@ class Renderer:
         mark = new_mark()
         spoken = self.language(issue.language)
         lead = spoken.set(clean_header(issue.picks[0].article.title, 70))
-        subject = clean_header(f"{lead} · {issue.newsletter_title}", SUBJECT_LIMIT)
-        shortened: list[str] = []
+        subject = clean_header(" · ".join(filter(None, (lead, issue.newsletter_title))), SUBJECT_LIMIT)
         facts = self._facts(issue, spoken)
         for excerpt, images, keep in _sizes(issue):
             stories = [story_of(pick, excerpt, images, spoken) for pick in issue.picks[:keep]]
@@ -105,10 +104,7 @@ class Renderer:
             context = {**facts, "stories": stories, "subject": subject, "preheader": preheader}
             rendered = self._render("digest", context, mark, {"unsubscribe": 1}, issue.language)
             if len(rendered.html.encode()) <= MAX_HTML:
-                return replace(rendered, shortened=tuple(shortened))
-            shortened = [f"excerpts of at most {excerpt} characters"]
-            shortened += [] if images else ["no images"]
-            shortened += [f"only {keep} of {len(issue.picks)} articles"] if keep < len(issue.picks) else []
+                return replace(rendered, shortened=_left_out(issue, excerpt, images, keep))
         raise RenderError("size", f"one article alone makes more than {MAX_HTML:,} bytes of html")
 
     def _facts(self, issue: DigestIssue, spoken: Language) -> dict[str, object]:
@@ -233,9 +229,21 @@ def _sizes(issue: DigestIssue) -> list[tuple[int, bool, int]]:
     return [*((length, images, count) for length in EXCERPTS), (EXCERPTS[-1], False, count), *tails]
 
 
+def _left_out(issue: DigestIssue, excerpt: int, images: bool, keep: int) -> tuple[str, ...]:
+    """What a rendering of this size leaves out, for the edition's record."""
+    said = []
+    if excerpt < EXCERPTS[0]:
+        said.append(f"excerpts of at most {excerpt} characters" if excerpt else "no excerpts")
+    if not images and issue.layout == "images":
+        said.append("no pictures")
+    if keep < len(issue.picks):
+        said.append(f"only the first {keep} of {len(issue.picks)} articles")
+    return tuple(said)
+
+
 def _preheader(stories: Sequence[Story]) -> str:
-    """The line a mailbox shows after the subject: the second and third story."""
-    return shorten(" · ".join(story.title for story in stories[1:3]), 100)
+    """The line a mailbox shows after the subject: the second and third story; of a single one, how it begins."""
+    return shorten(" · ".join(story.title for story in stories[1:3]) or stories[0].excerpt, 100)
 
 
 def _wrapped(text: str, width: int = 72, indent: str = "") -> str:

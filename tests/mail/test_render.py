@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,7 +17,7 @@ from digest.mail.addresses import parse
 from digest.mail.checks import MAX_HTML, check_html, visible_text
 from digest.mail.clean import clean_header, clean_text, clean_url
 from digest.mail.inlining import inline
-from digest.mail.render import DigestIssue, Invitation, Renderer
+from digest.mail.render import EXCERPTS, DigestIssue, Invitation, Renderer
 from digest.mail.slots import slot
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -140,9 +141,25 @@ def test_the_largest_edition_stays_below_what_gmail_cuts(renderer):
 
 
 def test_an_edition_too_large_shortens_first_and_says_so(renderer):
-    rendered = renderer.digest(issue(*(pick(n, "<&>" * 66, summary="<&>" * 300) for n in range(1, 51))))
+    rendered = renderer.digest(issue(*(pick(n, "The story" + "<&>" * 63, summary="<&>" * 300) for n in range(1, 51))))
     assert len(rendered.html.encode()) <= MAX_HTML
-    assert rendered.shortened
+    kept = len(re.findall(r'class="(?:lead-)?title"', rendered.html))
+    assert rendered.shortened == ("no excerpts", "no pictures", f"only the first {kept} of 50 articles")
+    assert 'class="excerpt"' not in rendered.html
+    assert "<img" not in rendered.html
+
+
+@pytest.mark.parametrize("number", [40, 42, 45, 50])
+def test_the_record_says_what_was_done_and_not_what_was_tried_before(renderer, number):
+    stories = (pick(n, "The story", summary="y" * 300, author="x" * 60) for n in range(1, number + 1))
+    rendered = renderer.digest(issue(*stories))
+    length = longest(rendered.html)
+    assert length < EXCERPTS[0]
+    assert rendered.shortened == (f"excerpts of at most {length} characters" if length else "no excerpts",)
+
+
+def longest(html):
+    return max(map(len, re.findall(r'class="excerpt"[^>]*>([^<]*)', html)), default=0)
 
 
 def test_the_smallest_edition_is_one_story_without_a_picture(renderer):
@@ -294,3 +311,11 @@ def test_no_article_stops_an_edition(renderer, title, summary, word):
     rendered = renderer.digest(issue(bad, pick(2, "The story after it")))
     assert "The story after it" in visible_text(rendered.html)
     assert rendered.html.count(slot(rendered.mark, "unsubscribe")) == 1
+
+
+def test_a_single_story_says_in_a_list_of_mails_how_it_begins(renderer):
+    assert renderer.digest(issue(pick(1))).preheader == "What happened, and why it matters."
+
+
+def test_a_lead_story_without_a_title_leaves_the_newsletters_name(renderer):
+    assert renderer.digest(issue(pick(1, "\u200b"))).subject == "The Weekly Recap"
