@@ -9,6 +9,7 @@ from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
 from digest.domain.pace import Caps
 from digest.mail import smtp
+from digest.mail.clean import clean_header
 from digest.mail.letters import Letters, Publication, Senders
 from digest.mail.render import Invitation, Rendered, Renderer
 from digest.mail.targets import ArticleLinks, Pictures, Targets
@@ -75,7 +76,7 @@ def _senders(config: Config) -> Senders:
 
     def named(mailbox: str) -> tuple[str, str]:
         name, address = split_mailbox(mailbox)
-        return name or config.site.name, address
+        return clean_header(name or config.site.name), address
 
     return Senders(
         digest=named(mail.from_),

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from digest.config_mail import Mail, ThemeSection
+from digest.config_mail import Dkim, Mail, ThemeSection
 from digest.config_newsletters import NewsletterSection
 from digest.config_sources import AnySource
 from digest.config_types import (
     Duration,
+    Line,
     Mailbox,
     Section,
     WebAddress,
@@ -37,7 +38,7 @@ __all__ = ["Config", "is_loopback", "split_mailbox"]
 class Site(Section):
     """The publisher's site."""
 
-    name: str = Field(min_length=1)
+    name: Line
     url: WebAddress
     language: Literal["en", "pl", "uk"] = "en"
     timezone: Zone = "UTC"
@@ -137,23 +138,6 @@ class Smtp(SmtpServer):
         return merged or {"smtp": SmtpServer.model_validate(shared)}
 
 
-class Dkim(Section):
-    """Signing by ourselves, for those whose mail server does not."""
-
-    domain: str = ""  # empty: that of [mail] from
-    selector: str = ""
-    key_file: str = ""
-    ed25519_selector: str = ""
-    ed25519_key_file: str = ""
-
-    @model_validator(mode="after")
-    def _whole(self) -> Dkim:
-        for selector, key_file in ((self.selector, self.key_file), (self.ed25519_selector, self.ed25519_key_file)):
-            if bool(selector) != bool(key_file):
-                raise ValueError("a selector and its key file go together: give both or neither")
-        return self
-
-
 class Desk(Section):
     """The editors. Each address hears of drafts, holds and troubles."""
 
@@ -199,6 +183,15 @@ class Subscribing(Section):
     daily_cap: int = Field(3, ge=1)
     sign_ups_per_hour: int = Field(20, ge=1)  # from one network
     consent: str = "I want {title} by e-mail. I can leave with one click, any time."
+
+    @field_validator("consent")
+    @classmethod
+    def _can_be_filled(cls, value: str) -> str:
+        try:
+            value.format(title="", site="")
+        except (LookupError, ValueError, AttributeError):
+            raise ValueError("of braces only {title} and {site} may stand in it; write {{ and }} for others") from None
+        return value
 
     def limits(self) -> ConfirmationLimits:
         """How often one mailbox may be asked."""

@@ -1,8 +1,8 @@
-"""The mail's own settings: who it is from, and where its links and pictures lead."""
+"""The mail's own settings: who it is from, where its links and pictures lead, how it is signed, how it looks."""
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from digest.config_types import Colour, Fonts, Mailbox, Picture, Section
 from digest.domain.campaign import PLACEHOLDERS, Campaign, unknown_placeholder
@@ -43,6 +43,23 @@ class Mail(Section):
     image_folder: str = ""  # empty: cache/img beside the database
     image_space: int = Field(500_000_000, ge=1_000_000)  # bytes
     utm: Utm = Utm()
+
+
+class Dkim(Section):
+    """Signing by ourselves, for those whose mail server does not."""
+
+    domain: str = ""  # empty: that of [mail] from
+    selector: str = ""
+    key_file: str = ""
+    ed25519_selector: str = ""
+    ed25519_key_file: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Dkim:
+        for selector, key_file in ((self.selector, self.key_file), (self.ed25519_selector, self.ed25519_key_file)):
+            if bool(selector) != bool(key_file):
+                raise ValueError("a selector and its key file go together: give both or neither")
+        return self
 
 
 class ThemeSection(Section):

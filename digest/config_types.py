@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from digest.errors import InvalidAddress
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
 _LONGEST = timedelta(weeks=5200)  # a hundred years; no calendar goes on much longer than some
+_LONGEST_LINE = 100  # characters of a name or a title
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -42,15 +44,23 @@ def _web_page(value: str) -> str:
     return value
 
 
+def _line(value: str) -> str:
+    """A name or a title: it goes into headers, subjects and pages."""
+    if any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in value):
+        raise ValueError("it must be one line, without tabs or control characters")
+    if len(value) > _LONGEST_LINE:
+        raise ValueError(f"it has {len(value)} characters; write {_LONGEST_LINE} at most")
+    return value
+
+
 def _mailbox(value: str) -> str:
     """`Name <address>` or an address."""
-    _, address = split_mailbox(value)
+    name, address = split_mailbox(value)
     try:
         Address.parse(address)
     except InvalidAddress as error:
         raise ValueError(f"{error.reason}; a name may stand before it: The Recap <recap@example.com>") from None
-    if "\r" in value or "\n" in value:
-        raise ValueError("it must be one line")
+    _line(name)
     return value
 
 
@@ -77,6 +87,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
 WebPage = Annotated[str, BeforeValidator(lambda v: _web_page(v) if isinstance(v, str) else v)]
 Mailbox = Annotated[str, BeforeValidator(lambda v: _mailbox(v) if isinstance(v, str) else v)]
+Line = Annotated[str, Field(min_length=1), BeforeValidator(lambda v: _line(v) if isinstance(v, str) else v)]
 Zone = Annotated[str, BeforeValidator(lambda v: zone(v) if isinstance(v, str) else v)]
 
 

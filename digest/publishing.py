@@ -13,7 +13,7 @@ from datetime import datetime
 from digest import picking
 from digest.domain import notices
 from digest.domain.deliveries import Settled
-from digest.domain.editions import UNFROZEN, Edition, EditionState, Pick, Rendering
+from digest.domain.editions import FOR_SIZE, UNFROZEN, Edition, EditionState, Pick, Rendering, with_sizes
 from digest.domain.looking import LookAgain, Looked, NotLookedAt
 from digest.domain.newsletters import Approval, Fallback, Newsletter
 from digest.domain.periods import Period
@@ -24,7 +24,6 @@ Press = Callable[[Newsletter, Edition, Sequence[Pick], str], Rendering]  # lays 
 TellDesk = Callable[[int, str, str], None]  # edition id, subject, text
 
 _NOT_PLAUSIBLE = "its counts are not plausible"
-_FOR_SIZE = "so that mailboxes show it whole"
 
 
 # --- drafting ------------------------------------------------------------------------------------
@@ -75,7 +74,7 @@ def _lay_out(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edi
     """See that the mail can be made of the picks, in every language it has readers in."""
     renderings = _in_each_language(tx, press, newsletter, edition, editions.picked(tx, edition.id))
     audience, excluded = deliveries.count_audience(tx, newsletter.name)
-    notes, subject = _with_sizes(edition.notes, renderings), renderings[0].subject
+    notes, subject = with_sizes(edition.notes, renderings), renderings[0].subject
     editions.update(tx, edition.id, subject=subject, audience=audience, excluded=excluded, notes=notes)
 
 
@@ -85,15 +84,6 @@ def _in_each_language(
     """The edition laid out for all its readers; the newsletter's own language comes first."""
     languages = [newsletter.language, *deliveries.other_languages(tx, newsletter.name, newsletter.language)]
     return [press(newsletter, edition, picks, language) for language in languages]
-
-
-def _with_sizes(notes: Sequence[str], renderings: Sequence[Rendering]) -> list[str]:
-    """The notes, and what was left out for size: letters take one byte in one language and two in another."""
-    main, *others = renderings
-    said = [f"{_FOR_SIZE}: {each}" for each in main.shortened]
-    for other in others:
-        said += [f"{_FOR_SIZE}, in {other.language}: {each}" for each in other.shortened if each not in main.shortened]
-    return [*(note for note in notes if not note.startswith(_FOR_SIZE)), *said]
 
 
 # --- sending -------------------------------------------------------------------------------------
@@ -157,7 +147,7 @@ def _freeze_and_queue(
     audience, queued, excluded = deliveries.queue_edition(tx, edition, now)
     if queued + excluded != audience:
         raise DigestError(f"{queued} prepared and {excluded} excluded are not the {audience} readers of the edition")
-    notes, subject = _with_sizes(present.notes, renderings), renderings[0].subject
+    notes, subject = with_sizes(present.notes, renderings), renderings[0].subject
     editions.update(tx, edition.id, subject=subject, audience=audience, excluded=excluded, notes=notes)
 
 
@@ -196,7 +186,7 @@ def publish_due(
     released = release(store, press, newsletter, edition.id, now, look_again)
     if released.state is EditionState.SKIPPED:
         tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(released))
-    elif changed := [note for note in released.notes if note not in edition.notes and not note.startswith(_FOR_SIZE)]:
+    elif changed := [note for note in released.notes if note not in edition.notes and not note.startswith(FOR_SIZE)]:
         tell_desk(edition.id, f"{newsletter.title}: the list was corrected", notices.corrected(changed))
     return released
 

@@ -151,3 +151,16 @@ def test_pictures_lie_beside_the_database(write, tmp_path):
     assert [str(each) for each in folders] == [f"{tmp_path}/cache/img", "/var/lib/digest/cache/img"]
     postgresql = '[database]\nurl = "postgresql://digest@db.example.com/digest"\n'
     assert read_config(write(GOOD + postgresql), {}).image_folder == tmp_path / "cache" / "img"
+
+
+@pytest.mark.parametrize("title", ["The\\tRecap", "The\\nRecap", "The \\u0085 Recap", "Recap " * 20])
+def test_a_name_that_no_header_can_hold_is_refused_before_any_mail_is_made(write, title):
+    assert "newsletters.weekly.title" in problems(write(GOOD.replace("The Weekly Recap", title)))
+    assert "site.name" in problems(write(GOOD.replace("The Vistula Post", title)))
+    assert "mail.from" in problems(write(GOOD.replace("The Recap <", f"{title} <")))
+
+
+@pytest.mark.parametrize("consent", ["I want {titel}.", "I want { it }.", "I want {title.", "I want {0}.", "{title.x}"])
+def test_a_consent_that_cannot_be_filled_in_is_refused_before_a_reader_sees_it(write, consent):
+    said = problems(write(GOOD + f'[subscribing]\nconsent = "{consent}"\n'))
+    assert "subscribing.consent: of braces only {title} and {site}" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +11,7 @@ from digest.domain.articles import Article
 from digest.domain.periods import Period
 
 LONGEST_NOTE = 5000  # characters of the editor's note
+FOR_SIZE = "so that mailboxes show it whole"  # how notes begin that say what was left out
 
 
 class EditionState(StrEnum):
@@ -108,3 +110,15 @@ class Rendering:
     text: str
     mark: str
     shortened: tuple[str, ...] = ()  # what was left out so that mailboxes show it whole; not kept
+
+
+def with_sizes(notes: Sequence[str], renderings: Sequence[Rendering]) -> list[str]:
+    """The notes on an edition's list, and what its renderings leave out; the newsletter's own language comes first.
+
+    Letters take one byte in one language and two in another.
+    """
+    main, *others = renderings
+    said = [f"{FOR_SIZE}: {each}" for each in main.shortened]
+    for other in others:
+        said += [f"{FOR_SIZE}, in {other.language}: {each}" for each in other.shortened if each not in main.shortened]
+    return [*(note for note in notes if not note.startswith(FOR_SIZE)), *said]
