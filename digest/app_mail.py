@@ -8,13 +8,33 @@ from digest.domain.editions import Rendering
 from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
 from digest.domain.pace import Caps
+from digest.errors import ConfigurationError
 from digest.mail import smtp
 from digest.mail.clean import clean_header
+from digest.mail.languages import LANGUAGES
 from digest.mail.letters import Letters, Publication, Senders
 from digest.mail.render import Invitation, Rendered, Renderer
 from digest.mail.targets import ArticleLinks, Pictures, Targets
+from digest.mail.theme import Theme
 from digest.mail.wire import Sign
 from digest.store import Store, editions, workers
+
+
+def renderer_of(config: Config) -> Renderer:
+    """With the publisher's own templates first, and the publisher's look. Raises ConfigurationError."""
+    folders = [config.folder / config.theme.templates] if config.theme.templates else []
+    if missing := [each for each in folders if not each.is_dir()]:
+        raise ConfigurationError([f"theme.templates: there is no folder {missing[0]}"])
+    look = {name: value for name, value in dict(config.theme).items() if name != "templates"}
+    return Renderer(folders, Theme(**look))
+
+
+def prove_templates(config: Config) -> None:
+    """Make every mail once of sample words, if the publisher has templates. Raises RenderError, ConfigurationError."""
+    if config.theme.templates:
+        from digest.mail.proof import prove
+
+        prove(renderer_of(config), LANGUAGES)
 
 
 def letters(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from digest.app_mail import prove_templates
 from digest.cli.opening import config_path, load
 from digest.cli.printing import print_json, say
 from digest.config import Config
@@ -22,8 +23,9 @@ def show() -> None:
 
 @app.command()
 def check() -> None:
-    """Read the configuration and report every mistake at once."""
+    """Read the configuration and report every mistake at once; try a publisher's own templates too."""
     config = load()
+    prove_templates(config)
     say(f"{config_path()} is fine: {len(config.newsletters)} newsletter(s), {len(config.sources)} source(s).")
     for advice in _advice(config):
         say(f"  - {advice}", "yellow")

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from digest.errors import RenderError
-from digest.mail.slots import OPTIONAL, pattern
+from digest.mail.slots import OPTIONAL, pattern, slot
 
 MAX_HTML = 100_000  # bytes: Gmail hides what comes after about 102 kB, the unsubscribe link with it
 _NEVER = ("<link", "<script")
@@ -30,8 +30,11 @@ def _page(html: str) -> Any:
     return lxml_html.document_fromstring(html)
 
 
-def check_html(before: str, after: str, mark: str, slots: dict[str, int]) -> None:
-    """Raises RenderError when inlining lost or left something. `slots` says how often each must be there."""
+def check_html(before: str, after: str, mark: str, slots: dict[str, int], name: str = "the html") -> None:
+    """Raises RenderError when inlining lost or left something. `slots` says how often each must be there.
+
+    `name` is the template's, for the one who wrote it.
+    """
     if not after.lstrip().startswith("<!DOCTYPE html"):
         raise RenderError("doctype", "it is missing, so mail clients would fall into quirks mode")
     if visible_text(before) != visible_text(after):
@@ -51,15 +54,21 @@ def check_html(before: str, after: str, mark: str, slots: dict[str, int]) -> Non
     for address in [*page.xpath("//a/@href"), *page.xpath("//img/@src")]:
         if not _LEADS.match(address):
             raise RenderError("links", f"{address!r} leads nowhere from a mail: write it with https:// and its host")
-    check_slots(after, mark, slots)
+    check_slots(after, mark, slots, name)
+    for each in slots:
+        if slot(mark, each) not in page.xpath("//a/@href"):
+            raise RenderError("slots", f'{{{{ {each}_link }}}} is in no link of {name}: <a href="...">')
 
 
-def check_slots(body: str, mark: str, slots: dict[str, int]) -> None:
-    """Each slot stands in the body just as often as it must."""
+def check_slots(body: str, mark: str, slots: dict[str, int], name: str = "the text") -> None:
+    """Each slot stands in the body just as often as it must. Raises RenderError."""
     found = pattern(mark).findall(body)
-    for name in {*slots, *found} - OPTIONAL:
-        if found.count(name) != slots.get(name, 0):
-            raise RenderError("slots", f"{name!r} is there {found.count(name)} times, not {slots.get(name, 0)}")
+    for each in sorted({*slots, *found} - OPTIONAL):
+        if (times := found.count(each)) != slots.get(each, 0):
+            wanted = "once" if slots.get(each) else "not at all"
+            raise RenderError(
+                "slots", f"{{{{ {each}_link }}}} stands in {name} {times} times, and must stand there {wanted}"
+            )
 
 
 def _ignored_styles(html: str) -> list[str]:

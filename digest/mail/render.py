@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -23,6 +22,7 @@ from digest.mail.languages import Language, known, language
 from digest.mail.note import written
 from digest.mail.slots import new_mark, slot
 from digest.mail.stories import IMAGE_WIDTH, Story, story_of
+from digest.mail.templates import filled, templates_folder
 from digest.mail.theme import Theme
 
 SUBJECT_LIMIT = 110
@@ -75,12 +75,6 @@ class Rendered:
     mark: str
     language: str
     shortened: tuple[str, ...] = ()
-
-
-def templates_folder() -> Path:
-    """Where the templates are: in the wheel beside the code, in a checkout at its root."""
-    packaged = Path(str(files("digest"))) / "templates"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
 
 
 class Renderer:
@@ -207,13 +201,13 @@ class Renderer:
         # Here, not at the top: a process that sends what is frozen never gets here, and inlining takes memory.
         from digest.mail.inlining import inline
 
-        subject = environment.get_template(f"{mail}/subject.txt").render(context)
+        subject = filled(environment, f"{mail}/subject.txt", context)
         context["subject"] = subject = spoken.set(clean_header(subject, SUBJECT_LIMIT))
-        html = spoken.set_html(environment.get_template(f"{mail}/body.html").render(context))
+        html = spoken.set_html(filled(environment, f"{mail}/body.html", context))
         inlined = inline(html)
-        check_html(html, inlined, mark, slots)
-        text = spoken.set(environment.get_template(f"{mail}/body.txt").render(context).strip()) + "\n"
-        check_slots(text, mark, dict.fromkeys(slots, 1))
+        check_html(html, inlined, mark, slots, f"{mail}/body.html")
+        text = spoken.set(filled(environment, f"{mail}/body.txt", context).strip()) + "\n"
+        check_slots(text, mark, dict.fromkeys(slots, 1), f"{mail}/body.txt")
         return Rendered(subject, str(context["preheader"]), inlined, text, mark, spoken.code)
 
 

@@ -15,7 +15,7 @@ from digest.app import App
 from digest.app_mail import invitation
 from digest.domain.newsletters import Newsletter
 from digest.mail.languages import Language
-from digest.mail.render import templates_folder
+from digest.mail.templates import templates_folder
 
 NAMES = {"en": "English", "pl": "Polski", "uk": "Українська"}
 

@@ -20,8 +20,9 @@ from digest.app_mail import invitation
 from digest.domain.articles import FoundArticle, Image
 from digest.domain.editions import Edition, EditionState, Pick, Rendering
 from digest.domain.newsletters import Newsletter
-from digest.mail.render import Rendered, templates_folder
+from digest.mail.render import Rendered
 from digest.mail.slots import SLOTS
+from digest.mail.templates import templates_folder
 from digest.mail.wire import Compiled, Heading, Reader
 from digest.store import articles, readership
 from tests.checks.specimens import BASE, MOST, READER, Mail, Page, Specimens

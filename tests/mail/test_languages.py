@@ -12,7 +12,8 @@ from babel.messages.pofile import read_po
 
 from digest.mail.languages import language
 from digest.mail.note import written
-from digest.mail.render import Invitation, Renderer, templates_folder
+from digest.mail.render import Invitation, Renderer
+from digest.mail.templates import templates_folder
 from tests.mail.test_render import issue, pick
 
 LOCALE = templates_folder() / "locale"
