@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -34,7 +34,7 @@ from digest.mail.letters import Letters
 from digest.mail.render import DigestIssue, Renderer
 from digest.mail.targets import Targets
 from digest.sources import Source
-from digest.store import Store, editions
+from digest.store import Store, deliveries, editions
 from digest.store.migrate import check_schema
 
 Clock = Callable[[], datetime]
@@ -232,18 +232,23 @@ class App:
         return Sender(books, Judge(patience))
 
     def sample(self, edition: Edition, address: str, now: datetime) -> tuple[Rendering, Parcel]:
-        """An edition as a reader at `address` would get it, frozen or not."""
+        """An edition as a reader at `address` would get it, frozen or not, in the newsletter's language."""
+        return next(self.samples(edition, address, now))
+
+    def samples(self, edition: Edition, address: str, now: datetime) -> Iterator[tuple[Rendering, Parcel]]:
+        """The same in every language it goes out in, the newsletter's own first. Raises WrongState."""
         newsletter = self.newsletters[edition.newsletter]
         with self.store.read() as tx:
-            frozen = editions.frozen(tx, edition.id)
+            frozen = {each.language: each for each in editions.frozen(tx, edition.id)}
             picks = editions.picked(tx, edition.id)
+            others = list(frozen) or deliveries.other_languages(tx, newsletter.name, newsletter.language)
         if not picks:
             hint = "it has no articles; run `digest collect`, then `digest edition draft`"
             raise WrongState("edition", edition.id, edition.state, "shown", hint)
-        rendering = (
-            _in(frozen, newsletter.language) if frozen else self.press(newsletter, edition, picks, newsletter.language)
-        )
-        return rendering, self.letters.sample(rendering, newsletter.name, address, now)
+        for code in dict.fromkeys((newsletter.language, *others)):
+            if not frozen or code in frozen:
+                rendering = frozen.get(code) or self.press(newsletter, edition, picks, code)
+                yield rendering, self.letters.sample(rendering, newsletter.name, address, now)
 
     async def send_one(self, parcel: Parcel) -> Receipt:
         """Hand one message to the first mail server, outside of any edition. Raises TransportError, ConnectionLost."""
@@ -262,10 +267,6 @@ class App:
     def close(self) -> None:
         """Let go of the database."""
         self.store.close()
-
-
-def _in(frozen: Sequence[Rendering], language: str) -> Rendering:
-    return next((each for each in frozen if each.language == language), frozen[0])
 
 
 def build(config: Config, *, checked: bool = True) -> App:

@@ -16,7 +16,7 @@ from typing import Any
 from digest import descent
 from digest.descent import Descent, Pages
 from digest.domain.articles import Article
-from digest.domain.editions import Basis, Edition, Pick
+from digest.domain.editions import NOT_PLAUSIBLE, Basis, Edition, Pick
 from digest.domain.newsletters import Fallback, Newsletter, Published, TooFew
 from digest.domain.periods import Period
 from digest.domain.plausibility import Counted, odd_about
@@ -156,7 +156,7 @@ def keep(tx: Transaction, newsletter: Newsletter, edition: Edition, choice: Choi
     """Make the choice the edition's. Raises TooFewArticles; the record and its notes are kept all the same."""
     candidates.save(tx, edition.id, choice.record)
     editions.save_picks(tx, edition.id, choice.kept)
-    notes = [*(f"not plausible: {each}" for each in choice.odd), *choice.notes]
+    notes = [*(f"{NOT_PLAUSIBLE}{each}" for each in choice.odd), *choice.notes]
     editions.update(tx, edition.id, basis=choice.basis, notes=notes)
     must_be_enough(newsletter, choice.kept)
 

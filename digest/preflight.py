@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from digest.domain.editions import Edition
+from digest.domain.editions import FOR_SIZE, NOT_PLAUSIBLE, Basis, Edition
 from digest.domain.findings import Finding, Level, ordered, stoppers
 from digest.errors import NotFit
 from digest.mail.specimen import host_of, links, pictures, shown
@@ -19,6 +19,22 @@ def refuse(edition: Edition, findings: Iterable[Finding], allowed: Collection[st
     """See that nothing stands against sending. Raises NotFit when an error is left that nobody has allowed."""
     if left := stoppers(findings, allowed):
         raise NotFit(edition.id, [(each.name, each.text, each.fix) for each in left])
+
+
+def of_list(edition: Edition) -> list[Finding]:
+    """What was noted when the list was made, said again before it goes out."""
+    return [_noted(edition, note) for note in edition.notes]
+
+
+def _noted(edition: Edition, note: str) -> Finding:
+    if note.startswith(NOT_PLAUSIBLE):
+        by = "the newest" if edition.basis is Basis.NEWEST else "these counts"
+        text = f"the counts cannot be right, and the list goes by {by}: {note.removeprefix(NOT_PLAUSIBLE)}"
+        fix = "See what the sources say: digest collect --check. Once they are right: digest edition draft"
+        return Finding("not-plausible", Level.WARNING, text, fix)
+    if note.startswith(FOR_SIZE):
+        return Finding("shortened", Level.HINT, note, "Take fewer articles: [newsletters.X.selection] count")
+    return Finding("list-note", Level.HINT, note, f"See the list and its reasons: digest edition show {edition.id}")
 
 
 async def look_around(html: str, own: str, homes: Sequence[str], private_hosts: Sequence[str] = ()) -> list[Finding]:

@@ -69,7 +69,14 @@ NEIGHBOURS = {
     "digest.app": {"digest.app_mail", "digest.app_preflight"},  # apart for size
     "digest.scheduler": {"digest.app"},
     "digest.web": {"digest.app", "digest.app_mail"},
-    "digest.cli": {"digest.app", "digest.app_mail", "digest.web", "digest.scheduler", "digest.demo"},
+    "digest.cli": {
+        "digest.app",
+        "digest.app_mail",
+        "digest.app_preflight",
+        "digest.web",
+        "digest.scheduler",
+        "digest.demo",
+    },
     "digest.demo": {"digest.app", "digest.web", "digest.scheduler", "digest.cli"},  # it shows the whole product
     "digest.config": {
         "digest.config_mail",

@@ -12,8 +12,9 @@ import typer
 
 from digest import desk, publishing
 from digest.app import App
+from digest.app_preflight import READER
 from digest.cli import preflighting, sending
-from digest.cli.edition_views import edition_json, print_edition, write_preview
+from digest.cli.edition_views import KINDS, edition_json, print_edition, write_preview
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import fail, local, print_json, print_json_list, say, table
 from digest.domain.deliveries import DeliveryState, Verdict, judge
@@ -86,17 +87,17 @@ def preview(
     out: Path = typer.Option(Path("preview"), help="The folder to write into."),
     as_json: bool = _Json,
 ) -> None:
-    """Write the html, the text and the .eml exactly as a reader would get them, and say where they can be seen."""
+    """Write html, text and .eml exactly as readers get them, in each of their languages; say where they can be seen."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
-        rendering, message = opening.sample(found, "reader@example.com", clock())
-        paths = write_preview(out, found, rendering, message.content)
+        written = write_preview(out, found, list(opening.samples(found, READER, clock())))
         link = opening.links.preview(found.id)
     if as_json:
-        print_json({"edition": found.id, "subject": rendering.subject, "link": link, **paths})
+        main, *others = written
+        print_json({"edition": found.id, "link": link, **main, "others": others})
     else:
-        for path in paths.values():
-            say(str(path))
+        for path in (each[kind] for each in written for kind in KINDS):
+            say(path)
         say(f"In a browser, with `digest serve` running: {link}")
 
 

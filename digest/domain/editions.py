@@ -11,6 +11,7 @@ from digest.domain.articles import Article
 from digest.domain.periods import Period
 
 LONGEST_NOTE = 5000  # characters of the editor's note
+NOT_PLAUSIBLE = "not plausible: "  # how notes begin that say why the counts are not believed
 FOR_SIZE = "so that mailboxes show it whole"  # how notes begin that say what was left out
 
 

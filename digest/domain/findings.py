@@ -55,6 +55,9 @@ NAMES = {
     "from-dkim": "the mail is signed by another domain than it comes from",
     "from-bounce": "bounces go to another domain than the mail comes from",
     "no-dkim": "nobody seems to sign the mail",
+    "not-plausible": "the counts cannot be right, so the list may be wrong",
+    "shortened": "something was left out, so that mailboxes show the mail whole",
+    "list-note": "what else was noted when the list was made",
 }
 
 

@@ -21,7 +21,6 @@ from digest.errors import InvalidToken, NotFound, WrongState
 from digest.mail.checks import MAX_HTML
 from digest.mail.contrast import SCHEMES
 from digest.mail.forcing import forced
-from digest.mail.preflight import examine
 from digest.mail.specimen import Specimen
 from digest.store import editions
 from digest.web.pages import Pages
@@ -107,7 +106,7 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
 
 def _facts(app: App, edition: Edition, specimen: Specimen) -> dict[str, Any]:
     """What the page says of an edition."""
-    findings = examine(specimen)
+    findings = app.preflight.by_rules(edition, [specimen])
     return {
         "edition": edition,
         "newsletter": app.newsletters[edition.newsletter],

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from digest import preflight, publishing
-from digest.domain.editions import EditionState
+from digest.domain.editions import Basis, EditionState
 from digest.domain.findings import NAMES, Level, stoppers
 from digest.errors import NotFit
 from digest.mail.preflight import BULK, are_aligned, examine
 from digest.mail.specimen import Circumstances, Specimen
+from digest.store import Store
+from digest.store.schema import subscriptions
 from tests.mail.test_render import HOSTILE, pick
 from tests.servers.smtpd import RecordingServer
 from tests.service import SATURDAY, Service
@@ -107,7 +113,8 @@ def test_each_rule_finds_what_it_is_for(change, name, level):
 
 def test_every_rule_without_network_is_tried_above():
     asked_for = {"link-gone", "link-unreachable", "image-gone", "image-unreachable", "image-kind", "image-size"}
-    assert {name for _, name, _ in CASES} | asked_for | {"not-looked-at", "message"} == set(NAMES)
+    noted = {"not-plausible", "shortened", "list-note"}
+    assert {name for _, name, _ in CASES} | asked_for | noted | {"not-looked-at", "message"} == set(NAMES)
 
 
 def test_a_defect_of_the_bytes_is_an_error():
@@ -385,6 +392,35 @@ def test_nothing_is_asked_while_sending(service, smtpd):
     assert stoppers([], []) == []
 
 
+def test_what_the_draft_noted_of_its_list_is_said_again(service):
+    edition = drafted(service)
+    notes = ("not plausible: no view was counted", "so that mailboxes show it whole: no excerpts", "block 'A' is empty")
+    rendering, _ = service.app.sample(edition, "a@example.com", service.clock())
+    mail = service.app.preflight.specimen(edition, rendering, service.clock())
+    found = service.app.preflight.by_rules(replace(edition, basis=Basis.NEWEST, notes=notes), [mail])
+    said = {each.name: each for each in found}
+    assert said["not-plausible"].level is Level.WARNING
+    assert "goes by the newest: no view was counted" in said["not-plausible"].text
+    assert (said["shortened"].level, said["list-note"].level) == (Level.HINT, Level.HINT)
+    assert not {"not-plausible", "shortened", "list-note"} & {
+        each.name for each in service.app.preflight.by_rules(edition, [mail])
+    }
+
+
+def test_every_language_that_readers_have_is_looked_at_before_the_hour(service):
+    service.add_readers(1)
+    with service.app.store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="uk"))
+    edition = drafted(service)
+    renderings = [each for each, _ in service.app.samples(edition, "a@example.com", service.clock())]
+    assert [each.language for each in renderings] == ["en", "uk"]
+    mails = [service.app.preflight.specimen(edition, each, service.clock()) for each in renderings]
+    bad = replace(mails[1], subject="Another", content=mails[1].content.replace(b"https://", b"nothing:"))
+    errors = [each for each in service.app.preflight.by_rules(edition, [mails[0], bad]) if each.level is Level.ERROR]
+    assert any(each.name == "missing-unsubscribe" and each.text.startswith("in uk: ") for each in errors)
+    assert not stoppers(service.app.preflight.by_rules(edition, mails), ())
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 
@@ -420,3 +456,9 @@ def test_the_command_says_what_it_finds_and_ends_with_one_when_errors_are_left(t
     assert "no check finds 'gone'" in operator.run("edition", "check", "--allow", "gone", status=2)
     assert "no check finds 'gone'" in operator.run("edition", "send", "--allow", "gone", status=2)
     assert "/desk/preview/" in operator.run("edition", "preview")
+    operator.run("subscribers", "add", "oksana@example.com", "--confirmed", "--consent-from", "a letter")
+    with closing(Store(f"sqlite:///{tmp_path}/digest.db")) as store, store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="uk"))
+    shown = operator.json("edition", "preview")
+    assert [(each["language"], Path(each["html"]).name) for each in shown["others"]] == [("uk", "weekly-1-uk.html")]
+    assert 'lang="uk"' in (tmp_path / shown["others"][0]["html"]).read_text()
