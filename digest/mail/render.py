@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -102,7 +103,7 @@ class Renderer:
         raise RenderError("size", f"one article alone makes more than {MAX_HTML:,} bytes of html")
 
     def _facts(self, issue: DigestIssue, spoken: Language) -> dict[str, object]:
-        note_html, note_text = written(issue.note)
+        note_html, note_text = written(issue.note, clean_url(issue.site_url))
         return {
             "title": clean_text(issue.newsletter_title),
             "site_name": clean_text(issue.site_name),
@@ -190,7 +191,7 @@ class Renderer:
                 extensions=["jinja2.ext.i18n"],
             )
             made.install_gettext_translations(spoken.catalogue, newstyle=True)  # type: ignore[attr-defined]
-            made.filters["wrapped"] = _wrapped
+            made.filters["wrapped"] = partial(_wrapped, spoken)
             made.globals.update(language=spoken.code, theme=self._theme)
             self._environments[code] = made
         return self._environments[code]
@@ -240,12 +241,16 @@ def _preheader(stories: Sequence[Story]) -> str:
     return shorten(" · ".join(story.title for story in stories[1:3]) or stories[0].excerpt, 100)
 
 
-def _wrapped(text: str, width: int = 72, indent: str = "") -> str:
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
+def _wrapped(spoken: Language, text: str, width: int = 72, indent: str = "", hanging: str | None = None) -> str:
+    """Lines of plain text; `hanging` goes before all but the first. No Polish line ends with a one-letter word."""
+    return "\n".join(
+        textwrap.fill(
+            spoken.set(line),
+            width,
+            initial_indent=indent,
+            subsequent_indent=indent if hanging is None else hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
     )

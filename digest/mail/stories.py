@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from digest.domain.articles import Image
 from digest.domain.editions import Pick
 from digest.mail.clean import clean_text, clean_url
 from digest.mail.languages import Language
 
 IMAGE_WIDTH = 536  # pixels: the column inside the 600 px table
 WORDS_A_MINUTE = 220  # read silently, by adults; Polish and Ukrainian words are longer and fewer a minute
+_LEAST = 100  # pixels of a picture's sides
+_TALLEST, _WIDEST = 3.0, 6.0  # heights a width, widths a height
 _SLOWER = {"pl": 180, "uk": 180}
 
 
@@ -41,7 +44,7 @@ class Story:
 def story_of(pick: Pick, excerpt: int, with_images: bool, spoken: Language) -> Story:
     """The pick in at most so many characters of excerpt."""
     article = pick.article
-    image = article.image if with_images else None
+    image = article.image if with_images and article.image and is_picture(article.image) else None
     url = clean_url(image.url) if image else ""
     known = image and image.width and image.height
     return Story(
@@ -62,6 +65,17 @@ def story_of(pick: Pick, excerpt: int, with_images: bool, spoken: Language) -> S
         block="" if pick.is_sponsored else clean_text(pick.block, 60),
         is_sponsored=pick.is_sponsored,
     )
+
+
+def is_picture(image: Image) -> bool:
+    """Whether it can stand in a mail, as far as its size is known.
+
+    The first picture of a text may be a counting pixel, an emoji or a spacer, and is no better for being enlarged.
+    """
+    width, height = image.width, image.height
+    if (width and width < _LEAST) or (height and height < _LEAST):
+        return False
+    return not (width and height) or 1 / _TALLEST <= width / height <= _WIDEST
 
 
 def _minutes(words: int | None, code: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
@@ -22,6 +22,7 @@ MAX_OPENINGS = 1000
 MAX_WORD = 200  # of an author, a section, a tag
 MAX_TAGS = 50
 MAX_URL = 2000
+_LEAST = 100  # pixels of a picture's sides
 FUTURE = timedelta(days=1)  # clocks differ; more than this ahead is a mistake
 
 _SKIPPED = frozenset({"script", "style", "template", "noscript", "iframe", "svg"})
@@ -59,7 +60,8 @@ class Markup(HTMLParser):
         if tag in _SKIPPED:
             self._skipping += 1
         elif tag == "img" and not self.picture and not self._skipping:
-            self.picture = {name: value or "" for name, value in attrs}
+            found = {name: value or "" for name, value in attrs}
+            self.picture = {} if _is_ornament(found) else found
         elif tag in _BREAKS:
             self.parts.append(" ")
 
@@ -74,6 +76,13 @@ class Markup(HTMLParser):
         """Words."""
         if not self._skipping:
             self.parts.append(data)
+
+
+def _is_ornament(attributes: Mapping[str, str]) -> bool:
+    """Whether an <img> is an emoji, a spacer or a counting pixel, of which the article's picture is not to be made."""
+    sides = [pixels(attributes.get(name)) for name in ("width", "height")]
+    is_emoji = "wp-smiley" in attributes.get("class", "") or "/images/core/emoji/" in attributes.get("src", "")
+    return is_emoji or any(side and side < _LEAST for side in sides)
 
 
 def storable(text: str) -> str:

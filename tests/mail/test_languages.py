@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -120,6 +121,36 @@ def test_a_note_is_a_little_markdown_and_nothing_more() -> None:
 
 
 @pytest.mark.parametrize(
+    ("note", "href"),
+    [
+        ("[x](/about?a=b)", "https://news.example.com/about?a=b"),
+        ("[x](https://żółw.pl/ł)", "https://xn--w-uga1v8h.pl/%C5%82"),
+        ("[x](https://user:pw@news.example.com/)", "https://news.example.com/"),
+        ("[x](mailto:desk@news.example.com?subject=Hi)", "mailto:desk@news.example.com?subject=Hi"),
+        ("[x](mailto:desk@news.example.com?bcc=all@news.example.com)", None),
+        ("[x](about.html)", None),
+        ("[x](#top)", None),
+        ("[x](<https://[bad/>)", None),
+    ],
+)
+def test_a_link_in_a_note_leads_somewhere_or_is_only_words(note: str, href: str | None) -> None:
+    html, text = written(note, "https://news.example.com")
+    assert re.findall('href="([^"]*)"', html) == ([href] if href else [])
+    assert text == (f"x ({href.removeprefix('mailto:')})" if href else "x")
+
+
+def test_entities_in_a_note_bring_nothing_back_that_was_cleaned_away() -> None:
+    html, text = written("a&#x202e;b &#0;&#xd800;&#x85;&#8232;c")
+    assert (html, text) == ("<p>ab c</p>", "ab c")
+
+
+def test_a_note_reads_well_without_markup() -> None:
+    assert (
+        written("one\\\ntwo\n\n1. first\n2. second\n\n- a point")[1] == "one\ntwo\n\n1. first\n2. second\n\n- a point"
+    )
+
+
+@pytest.mark.parametrize(
     "hostile",
     [
         "<script>alert(1)</script>",
@@ -145,3 +176,14 @@ def test_a_publishers_own_file_stands_for_ours(tmp_path: Path) -> None:
     letter = Renderer([tmp_path]).goodbye(SAID, "en", "https://x.example/")
     assert letter.subject == "Bye from The Post"
     assert "Thank you for having read it" in letter.text
+
+
+def test_no_polish_line_of_plain_text_ends_with_a_one_letter_word_and_titles_hang() -> None:
+    words = "W Krakowie i w Warszawie o tym, że z wodą i o wodę a także u nas w domu i z domu w pole idą"
+    made = issue(pick(1, words, summary=f"{words}. {words}"), pick(2, "Drugi"))
+    text = Renderer().digest(replace(made, language="pl", note=f"{words} {words}")).text
+    assert not [line for line in text.split("\n") if re.search(r"(?:^|[\s\u00a0])[aiouwz]$", line)]
+    assert max(map(len, text.split("\n"))) <= 72
+    title = text[text.index("1. W") :].split("\n")[:2]
+    assert title[1].startswith("   ")
+    assert " ".join(each.strip() for each in title).replace("\u00a0", " ") == f"1. {words}"

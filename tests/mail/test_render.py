@@ -174,6 +174,26 @@ def test_a_picture_has_its_size_and_alt_and_a_safe_address(renderer):
     assert 'height="281"' in rendered.html
 
 
+def test_a_picture_without_words_of_its_own_is_a_link_with_those_of_its_story(renderer):
+    rendered = renderer.digest(issue(pick(1, "What the river left", image=Image("https://x.pl/a.jpg"))))
+    assert 'alt="What the river left"' in rendered.html
+
+
+@pytest.mark.parametrize("size", [(1, 1), (72, 72), (1, 90_000), (90_000, 1), (300, 40), (400, 1600)])
+def test_what_is_no_picture_by_its_size_is_not_blown_up_to_one(renderer, size):
+    # counting pixels, emoji and spacers come as the first picture of a text; one of 1 x 90,000 fills a wall
+    rendered = renderer.digest(issue(pick(1, image=Image("https://x.pl/a.gif", "x", *size)), pick(2)))
+    assert "a.gif" not in rendered.html
+    assert "a.jpg" in rendered.html
+
+
+@pytest.mark.parametrize(
+    "size", [(1200, 630), (630, 1200), (480, 480), (2400, 600), (160, 120), (None, None), (1200, None)]
+)
+def test_a_picture_of_any_common_shape_is_shown(renderer, size):
+    assert "a.gif" in renderer.digest(issue(pick(1, image=Image("https://x.pl/a.gif", "x", *size)))).html
+
+
 def test_a_check_that_fails_names_itself():
     good = "<!DOCTYPE html><html><head><style></style></head><body><p>one</p></body></html>"
     for bad, check in [
