@@ -17,6 +17,7 @@ from digest.config_types import (
     Duration,
     Line,
     Mailbox,
+    PublicAddress,
     Section,
     WebAddress,
     Zone,
@@ -50,7 +51,7 @@ class Site(Section):
 class Web(Section):
     """The public pages. Links in mails are made from `base_url` only."""
 
-    base_url: WebAddress
+    base_url: PublicAddress
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     secret: SecretStr

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -16,6 +16,7 @@ from digest.errors import InvalidAddress
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
 _LONGEST = timedelta(weeks=5200)  # a hundred years; no calendar goes on much longer than some
+_IN_PATH = "/:@!$&()*+,;=~-._%"
 _LONGEST_LINE = 100  # characters of a name or a title
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -36,6 +37,21 @@ def _web_address(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("write a full web address, such as https://news.example.com")
     return value.rstrip("/")
+
+
+def _public_address(value: str) -> str:
+    """Where readers reach us, in ASCII: it begins every link in a mail, and the one in a header too (RFC 2369)."""
+    plain = _web_address(value)
+    try:
+        parts = urlsplit(plain)
+        host = (parts.hostname or "").encode("idna").decode() + (f":{parts.port}" if parts.port else "")
+    except ValueError:  # of a port, a bracket, or a name that no host has
+        raise ValueError("write a full web address, such as https://recap.example.com") from None
+    if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"[\s\x00-\x1f\"'<>\\]", value):
+        raise ValueError("write scheme, host and perhaps a path, such as https://recap.example.com, and nothing else")
+    if ":" in (parts.hostname or ""):
+        host = parts.netloc
+    return f"{parts.scheme}://{host}{quote(parts.path, safe=_IN_PATH)}"
 
 
 def _web_page(value: str) -> str:
@@ -85,6 +101,7 @@ Fonts = Annotated[str, Field(pattern=rf"^{_FONT}(?:, *{_FONT})*$")]
 Picture = Annotated[str, BeforeValidator(lambda v: _picture(v) if isinstance(v, str) else v)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
+PublicAddress = Annotated[str, BeforeValidator(lambda v: _public_address(v) if isinstance(v, str) else v)]
 WebPage = Annotated[str, BeforeValidator(lambda v: _web_page(v) if isinstance(v, str) else v)]
 Mailbox = Annotated[str, BeforeValidator(lambda v: _mailbox(v) if isinstance(v, str) else v)]
 Line = Annotated[str, Field(min_length=1), BeforeValidator(lambda v: _line(v) if isinstance(v, str) else v)]

@@ -164,3 +164,26 @@ def test_a_name_that_no_header_can_hold_is_refused_before_any_mail_is_made(write
 def test_a_consent_that_cannot_be_filled_in_is_refused_before_a_reader_sees_it(write, consent):
     said = problems(write(GOOD + f'[subscribing]\nconsent = "{consent}"\n'))
     assert "subscribing.consent: of braces only {title} and {site}" in said
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://żółw.pl/", "https://xn--w-uga1v8h.pl"),
+        ("https://recap.example.com/łódź", "https://recap.example.com/%C5%82%C3%B3d%C5%BA"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("http://127.0.0.1:8080/a%20b", "http://127.0.0.1:8080/a%20b"),
+    ],
+)
+def test_every_link_begins_in_ascii_as_a_header_needs_it(write, written, read):
+    # with letters of another kind in it no message could be written, and every reader would have been given up
+    assert read_config(write(GOOD.replace("https://recap.example.com", written)), {}).web.base_url == read
+
+
+@pytest.mark.parametrize("rest", ["/a b", "/>x", "/'q", "?x=1", "#f", ":99999", "\\nX: y", "\\\\@evil.example"])
+def test_an_address_that_would_break_links_is_refused(write, rest):
+    assert "web.base_url: write" in problems(write(GOOD.replace("recap.example.com", f"recap.example.com{rest}", 1)))
+
+
+def test_a_password_in_the_address_of_our_pages_is_refused(write):
+    assert "web.base_url: write" in problems(write(GOOD.replace("recap.example.com", "user:pw@recap.example.com", 1)))
