@@ -163,7 +163,7 @@ def _alignment(mail: Specimen) -> Iterator[Finding]:
             yield Finding(name, Level.WARNING, text, fix)
     if not around.dkim_domain and not around.is_relay_local:
         text = "Digest does not sign the mail; if your mail server does not either, Gmail and Outlook refuse it"
-        yield Finding("no-dkim", Level.HINT, text, "If nobody signs: digest dkim new")
+        yield Finding("no-dkim", Level.HINT, text, "If nobody signs: digest dkim new --selector digest")
 
 
 RULES: Sequence[Callable[[Specimen], Iterator[Finding]]] = (

@@ -59,6 +59,15 @@ def names(made: Specimen, level: Level | None = None) -> list[str]:
     return [each.name for each in examine(made) if level in (None, each.level)]
 
 
+def test_the_document_names_every_finding_and_its_level():
+    text = (Path(__file__).parents[2] / "docs" / "preflight.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    listed = {name: row[2] for row in rows for name in re.findall("`([a-z-]+)`", row[1])}
+    assert list(listed) == sorted(listed, key=list(NAMES).index) and set(listed) == set(NAMES)
+    for _, name, level in CASES:
+        assert level in listed[name], f"{name} is found as {level}"
+
+
 def test_a_good_mail_has_nothing():
     assert examine(specimen()) == []
 
