@@ -68,7 +68,7 @@ NEIGHBOURS = {
     "digest.__main__": {"digest.cli"},
     "digest.app": {"digest.app_mail", "digest.app_preflight"},  # apart for size
     "digest.scheduler": {"digest.app"},
-    "digest.web": {"digest.app", "digest.app_mail"},
+    "digest.web": {"digest.app", "digest.app_mail", "digest.app_preflight"},
     "digest.cli": {
         "digest.app",
         "digest.app_mail",

@@ -51,6 +51,7 @@ NAMES = {
     "contrast-dark": "text is hard to read in dark mode",
     "missing-address": "there is no postal address",
     "missing-unsubscribe": "there is no way to leave",
+    "one-click": "mailboxes cannot unsubscribe by themselves",
     "from-site": "the mail comes from another domain than the site's",
     "from-dkim": "the mail is signed by another domain than it comes from",
     "from-bounce": "bounces go to another domain than the mail comes from",

@@ -148,6 +148,10 @@ def _footer(mail: Specimen) -> Iterator[Finding]:
     if not url or where:
         text = f"the {' and the '.join(where) or 'head'} of the mail has no link to unsubscribe"
         yield Finding("missing-unsubscribe", Level.ERROR, text, "Put the link back into your templates")
+    if url.startswith("http://") and not _is_local(host_of(url)):
+        text = "the link to unsubscribe is not https, so the mailbox's own button for it does not work (RFC 8058)"
+        level = Level.ERROR if mail.around.audience >= BULK else Level.WARNING
+        yield Finding("one-click", level, text, "Serve our pages over https and say so in [web] base_url")
 
 
 def _alignment(mail: Specimen) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 
 from digest import publishing
 from digest.app import App, Clock
+from digest.app_preflight import READER
 from digest.domain.editions import Edition, Pick
 from digest.domain.findings import Level, stoppers
 from digest.errors import InvalidToken, NotFound, WrongState
@@ -23,7 +24,7 @@ from digest.mail.contrast import SCHEMES
 from digest.mail.forcing import forced
 from digest.mail.specimen import Specimen
 from digest.store import editions
-from digest.web.pages import Pages
+from digest.web.pages import NAMES, Pages
 
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'none'; frame-ancestors 'none';"
@@ -33,7 +34,6 @@ _MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src {images}; form-action 'none'; frame-ancestors 'self';"
     " sandbox allow-popups allow-popups-to-escape-sandbox"
 )
-_NOBODY = "reader@example.com"
 _KEPT = 8  # a page asks for its mail several times, one after the other
 
 
@@ -44,10 +44,10 @@ class _Specimens:
         self._app = app
         self._clock = clock
         self._lock = Lock()
-        self._made: OrderedDict[int, tuple[Edition, list[Pick], Specimen]] = OrderedDict()
+        self._made: OrderedDict[int, tuple[Edition, list[Pick], dict[str, Specimen]]] = OrderedDict()
 
-    def of(self, token: str) -> tuple[Edition, Specimen]:
-        """The edition a link is for, and its mail. Raises HTTPException."""
+    def of(self, token: str, language: str = "") -> tuple[Edition, str, dict[str, Specimen]]:
+        """The edition a link is for, the language asked for or its own, and its mail in each. Raises HTTPException."""
         try:
             edition = publishing.get(self._app.store, self._app.links.read_preview(token))
             if edition.newsletter not in self._app.newsletters:
@@ -65,12 +65,14 @@ class _Specimens:
             self._made.move_to_end(edition.id)
             while len(self._made) > _KEPT:
                 self._made.popitem(last=False)
-        return edition, made[2]
+        if language and language not in made[2]:
+            raise HTTPException(404)
+        return edition, language or next(iter(made[2])), made[2]
 
-    def _make(self, edition: Edition) -> Specimen:
-        now = self._clock()
-        rendering, _ = self._app.sample(edition, _NOBODY, now)
-        return self._app.preflight.specimen(edition, rendering, now)
+    def _make(self, edition: Edition) -> dict[str, Specimen]:
+        now, specimen = self._clock(), self._app.preflight.specimen
+        samples = self._app.samples(edition, READER, now)
+        return {rendering.language: specimen(edition, rendering, now) for rendering, _ in samples}
 
 
 def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
@@ -79,38 +81,40 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
     specimens = _Specimens(app, clock)
 
     @routes.api_route("/desk/preview/{token}", methods=["GET", "HEAD"])
-    def show(token: str) -> Response:
-        edition, specimen = specimens.of(token)
+    def show(token: str, lang: str = "") -> Response:
+        edition, language, made = specimens.of(token, lang)
         # In English, as the desk's pages are: and the typography of another language would change the source.
-        page = pages.render("preview.html", code="en", token=token, **_facts(app, edition, specimen))
+        page = pages.render("preview.html", code="en", token=token, **_facts(app, edition, language, made))
         return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})
 
     @routes.api_route("/desk/preview/{token}/html", methods=["GET", "HEAD"])
-    def mail(token: str, scheme: str = "light", images: str = "1") -> Response:
-        _, specimen = specimens.of(token)
+    def mail(token: str, scheme: str = "light", images: str = "1", lang: str = "") -> Response:
+        _, language, made = specimens.of(token, lang)
         if scheme not in SCHEMES or images not in ("0", "1"):
             raise HTTPException(404)
         policy = _MAIL_POLICY.format(images="http: https: data:" if images == "1" else "'none'")
         headers = {"Content-Security-Policy": policy, "X-Frame-Options": "SAMEORIGIN"}
-        return HTMLResponse(forced(specimen.html, scheme), headers=headers)
+        return HTMLResponse(forced(made[language].html, scheme), headers=headers)
 
     @routes.api_route("/desk/preview/{token}/message.eml", methods=["GET", "HEAD"])
-    def message(token: str) -> Response:
-        edition, specimen = specimens.of(token)
-        name = f"{edition.newsletter}-{edition.number}.eml"
+    def message(token: str, lang: str = "") -> Response:
+        edition, language, made = specimens.of(token, lang)
+        name = f"{edition.newsletter}-{edition.number}{f'-{lang}' if lang else ''}.eml"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(specimen.content, media_type="message/rfc822", headers=headers)
+        return Response(made[language].content, media_type="message/rfc822", headers=headers)
 
     return routes
 
 
-def _facts(app: App, edition: Edition, specimen: Specimen) -> dict[str, Any]:
-    """What the page says of an edition."""
-    findings = app.preflight.by_rules(edition, [specimen])
+def _facts(app: App, edition: Edition, language: str, made: dict[str, Specimen]) -> dict[str, Any]:
+    """What the page says of an edition, looked at in one language; what is found is found in all."""
+    specimen, findings = made[language], app.preflight.by_rules(edition, list(made.values()))
     return {
         "edition": edition,
         "newsletter": app.newsletters[edition.newsletter],
         "specimen": specimen,
+        "lang": language,
+        "langs": [(code, NAMES[code]) for code in made],
         "sender": specimen.parsed["From"],
         "sizes": {"html": len(specimen.html.encode()), "most": MAX_HTML, "text": len(specimen.text.encode())},
         "source": specimen.content.decode("ascii", "replace").replace("\r\n", "\n"),

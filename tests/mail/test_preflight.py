@@ -37,7 +37,8 @@ def specimen(
     preheader: str = "The second story · The third story",
     sender: str = "recap@news.example.com",
     head: str = "",
-    text: str = f"Words\n{LEAVE}",
+    text: str = "Words\n{leave}",
+    leave: str = LEAVE,
     **around,
 ) -> Specimen:
     """A message by hand, with all that it must have."""
@@ -47,9 +48,9 @@ def specimen(
     message = EmailMessage(policy=SMTP.clone(max_line_length=998))
     message["From"], message["To"], message["Subject"] = sender, "anna@example.com", subject
     message["Date"], message["Message-ID"] = "Sat, 28 Nov 2026 07:00:00 +0000", "<1@news.example.com>"
-    message["List-Unsubscribe"] = f"<{LEAVE}>"
-    message.set_content(text, cte="quoted-printable")
-    html = f"<!DOCTYPE html><html><head>{head}</head><body>{body}<a href='{LEAVE}'>Leave</a></body></html>"
+    message["List-Unsubscribe"] = f"<{leave}>"
+    message.set_content(text.format(leave=leave), cte="quoted-printable")
+    html = f"<!DOCTYPE html><html><head>{head}</head><body>{body}<a href='{leave}'>Leave</a></body></html>"
     message.add_alternative(html, subtype="html", cte="quoted-printable")
     circumstances = Circumstances(**{**{name: getattr(AROUND, name) for name in AROUND.__slots__}, **around})
     return Specimen(subject, preheader, message.as_bytes(), circumstances)
@@ -106,6 +107,8 @@ CASES = [
     ({"postal_address": " "}, "missing-address", Level.WARNING),
     ({"postal_address": "", "audience": BULK}, "missing-address", Level.ERROR),
     ({"text": "no link"}, "missing-unsubscribe", Level.ERROR),
+    ({"leave": LEAVE.replace("https", "http")}, "one-click", Level.WARNING),
+    ({"leave": LEAVE.replace("https", "http"), "audience": BULK}, "one-click", Level.ERROR),
     ({"sender": "recap@other.org"}, "from-site", Level.WARNING),
     ({"dkim_domain": "provider.net"}, "from-dkim", Level.WARNING),
     ({"bounce_domain": "provider.net"}, "from-bounce", Level.WARNING),

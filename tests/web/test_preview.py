@@ -9,11 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 
 from digest import publishing
 from digest.demo.pictures import picture
 from digest.demo.serving import address, listening, serving
 from digest.mail.forcing import forced
+from digest.store.schema import subscriptions
 from digest.web import create_web
 from digest.web.guards import masked
 from tests.servers import require
@@ -46,6 +48,20 @@ def test_the_page_shows_mail_text_source_and_size_without_a_script(web, path):
     assert re.search(r"The html has [\d,]+ of at most 100,000 bytes", page.text)
     assert page.text.count("<iframe") == 8
     assert page.text.count('sandbox="allow-popups allow-popups-to-escape-sandbox"') == 8
+
+
+def test_each_language_that_readers_have_can_be_looked_at(web):
+    web.service.add_readers(1)
+    with web.service.app.store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="pl"))
+    path = urlsplit(web.service.app.links.preview(drafted(web.service).id)).path
+    own, polish = web.client.get(path).text, web.client.get(f"{path}?lang=pl").text
+    assert '<strong>English</strong> · <a href="?lang=pl"' in own
+    assert "Content-Language: pl" in polish and polish.count("&amp;lang=pl") == 8
+    assert 'lang="pl"' in web.client.get(f"{path}/html?lang=pl").text
+    assert b"Content-Language: pl" in web.client.get(f"{path}/message.eml?lang=pl").content
+    assert web.client.get(f"{path}?lang=uk").status_code == 404
+    assert web.client.get(f"{path}/html?lang=<b>").status_code == 404
 
 
 def test_the_source_holds_the_bytes_of_the_message_file(web, path):
