@@ -147,7 +147,7 @@ def send(
     as_json: bool = _Json,
 ) -> None:
     """Freeze the edition if need be, queue it and deliver until all is settled. Run again after a crash it goes on."""
-    with opened() as opening:
+    with opened(proved=True) as opening:  # confirmations wait in the same outbox
         found = publishing.find(opening.store, edition, newsletter)
         chosen = newsletter_named(opening, found.newsletter)
         if chosen.approval is Approval.REQUIRED and found.state is EditionState.DRAFTED:

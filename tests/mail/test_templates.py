@@ -77,7 +77,7 @@ def test_a_folder_of_templates_that_is_not_there_is_no_folder_of_ours(tmp_path):
     assert "theme.templates: there is no folder" in str(caught.value)
 
 
-@pytest.mark.parametrize("command", [["config", "check"], ["worker"], ["serve"]])
+@pytest.mark.parametrize("command", [["config", "check"], ["worker"], ["serve"], ["edition", "send"]])
 def test_what_runs_for_weeks_does_not_begin_with_a_broken_template(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
     main_with(monkeypatch, "init", "--site-name", "Post", "--site-url", "https://news.example.com",
