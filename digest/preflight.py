@@ -73,7 +73,7 @@ def _of_images(answers: Sequence[Answer]) -> Iterator[Finding]:
             text = f"the picture {name} is not there: the server answers {each.status}"
             yield Finding("image-gone", Level.ERROR, text, another)
         elif _is_seen(each) and each.kind and not each.kind.startswith("image/"):
-            yield Finding("image-kind", Level.WARNING, f"{name} is no picture, but {each.kind}", another)
+            yield Finding("image-kind", Level.WARNING, f"{name} is no picture, but {each.kind[:60]}", another)
         elif _is_seen(each) and each.size > HEAVY:
             text = f"the picture {name} has {each.size:,} bytes; it comes late on a phone"
             yield Finding("image-size", Level.WARNING, text, "Let the site make a smaller one, 1,200 pixels wide")

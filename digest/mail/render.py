@@ -27,6 +27,7 @@ from digest.mail.templates import filled, templates_folder
 from digest.mail.theme import Theme
 
 SUBJECT_LIMIT = 110
+SUBJECT_SHOWN = 78  # characters: more than that no list of mails shows
 EXCERPTS = (240, 140, 80, 0)  # characters; the next shorter one is taken while the html is too large
 _PLAIN = Theme()
 
@@ -91,7 +92,7 @@ class Renderer:
         mark = new_mark()
         spoken = self.language(issue.language)
         lead = spoken.set(clean_header(issue.picks[0].article.title, 70))
-        subject = clean_header(" · ".join(filter(None, (lead, issue.newsletter_title))), SUBJECT_LIMIT)
+        subject = _subject(lead, clean_header(issue.newsletter_title))
         facts = self._facts(issue, spoken)
         for excerpt, images, keep in _sizes(issue):
             stories = [story_of(pick, excerpt, images, spoken) for pick in issue.picks[:keep]]
@@ -234,6 +235,12 @@ def _left_out(issue: DigestIssue, excerpt: int, images: bool, keep: int) -> tupl
     if keep < len(issue.picks):
         said.append(f"only the first {keep} of {len(issue.picks)} articles")
     return tuple(said)
+
+
+def _subject(lead: str, newsletter: str) -> str:
+    """The lead story; behind it the newsletter's name, if mailboxes would show any of it."""
+    both = f"{lead} · {newsletter}" if lead else newsletter
+    return both if len(both) <= SUBJECT_SHOWN else lead or newsletter
 
 
 def _preheader(stories: Sequence[Story]) -> str:

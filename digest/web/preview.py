@@ -18,7 +18,7 @@ from digest.app import App, Clock
 from digest.app_preflight import READER
 from digest.domain.editions import Edition, Pick
 from digest.domain.findings import Level, stoppers
-from digest.errors import InvalidToken, NotFound, WrongState
+from digest.errors import InvalidToken, NotFound, RenderError, WrongState
 from digest.mail.checks import MAX_HTML
 from digest.mail.contrast import SCHEMES
 from digest.mail.forcing import forced
@@ -82,7 +82,10 @@ def router(app: App, pages: Pages, clock: Clock) -> APIRouter:
 
     @routes.api_route("/desk/preview/{token}", methods=["GET", "HEAD"])
     def show(token: str, lang: str = "") -> Response:
-        edition, language, made = specimens.of(token, lang)
+        try:
+            edition, language, made = specimens.of(token, lang)
+        except RenderError as error:  # of a publisher's template, most likely: whoever looks may be who wrote it
+            return Response(f"There is nothing to look at: {error}.\n", 500, media_type="text/plain")
         # In English, as the desk's pages are: and the typography of another language would change the source.
         page = pages.render("preview.html", code="en", token=token, **_facts(app, edition, language, made))
         return HTMLResponse(page, headers={"Content-Security-Policy": _PAGE_POLICY})

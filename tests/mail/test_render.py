@@ -339,3 +339,10 @@ def test_a_single_story_says_in_a_list_of_mails_how_it_begins(renderer):
 
 def test_a_lead_story_without_a_title_leaves_the_newsletters_name(renderer):
     assert renderer.digest(issue(pick(1, "\u200b"))).subject == "The Weekly Recap"
+
+
+def test_a_long_lead_story_has_the_subject_to_itself(renderer):
+    # cut off, the newsletter's name tells nobody anything, and our own preflight would complain each week
+    words = "The night tram that brought a whole district back to life"
+    assert renderer.digest(issue(pick(1, words))).subject == f"{words} · The Weekly Recap"
+    assert renderer.digest(issue(pick(1, words + " again"))).subject == words + " again"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
+from fastapi.testclient import TestClient
 
 from digest import publishing
 from digest.cli import main
@@ -11,6 +14,7 @@ from digest.errors import ConfigurationError, RenderError
 from digest.mail.languages import LANGUAGES
 from digest.mail.proof import prove
 from digest.mail.render import Renderer
+from digest.web import create_web
 from tests.service import SATURDAY, Service
 
 BODY = '{%% extends "layout.html" %%}\n{%% block content %%}\n%s\n{%% endblock %%}\n'
@@ -66,6 +70,9 @@ def test_nothing_is_half_sent_when_a_template_breaks_after_the_draft(tmp_path):
             broken.app.release(edition, broken.clock())
         assert broken.get(edition).state is EditionState.DRAFTED
         assert broken.counts(edition) == {}
+        page = TestClient(create_web(broken.app, broken.clock)).get(urlsplit(broken.app.links.preview(edition.id)).path)
+        assert page.status_code == 500
+        assert "digest/body.txt, line 1: 'nope' is undefined" in page.text
         broken.close()
     finally:
         service.close()
