@@ -76,6 +76,8 @@ def _mailbox(value: str) -> str:
         Address.parse(address)
     except InvalidAddress as error:
         raise ValueError(f"{error.reason}; a name may stand before it: The Recap <recap@example.com>") from None
+    if "<" in name:
+        raise ValueError("write one mailbox, such as The Recap <recap@example.com>")
     _line(name)
     return value
 
@@ -90,7 +92,7 @@ def zone(value: str) -> str:
 
 def _picture(value: str) -> str:
     """A picture's address that a mail can show."""
-    if value and not (value.startswith("https://") and not re.search(r"[\s\"'<>\\]", value)):
+    if value and not re.fullmatch(r"https://[^/?#\s\"'<>\\]+(?:[/?#][^\s\"'<>\\]*)?", value):
         raise ValueError("write an https address, such as https://news.example.com/logo.png")
     return value
 

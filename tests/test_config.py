@@ -187,3 +187,13 @@ def test_an_address_that_would_break_links_is_refused(write, rest):
 
 def test_a_password_in_the_address_of_our_pages_is_refused(write):
     assert "web.base_url: write" in problems(write(GOOD.replace("recap.example.com", "user:pw@recap.example.com", 1)))
+
+
+@pytest.mark.parametrize("logo", ["https://", "https:///logo.png", "http://x.pl/logo.png", "https://x.pl/a b.png"])
+def test_a_logo_that_no_mail_can_show_is_refused(write, logo):
+    assert "theme.logo: write an https address" in problems(write(GOOD + f'[theme]\nlogo = "{logo}"\n'))
+
+
+def test_mail_is_from_one_mailbox(write):
+    said = problems(write(GOOD.replace("The Recap <", "The Desk <desk@example.com>, The Recap <")))
+    assert "mail.from: write one mailbox" in said

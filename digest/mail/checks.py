@@ -53,7 +53,8 @@ def check_html(before: str, after: str, mark: str, slots: dict[str, int], name: 
         raise RenderError("style", "a style attribute holds a brace")
     for address in [*page.xpath("//a/@href"), *page.xpath("//img/@src")]:
         if not _LEADS.match(address):
-            raise RenderError("links", f"{address!r} leads nowhere from a mail: write it with https:// and its host")
+            remedy = "write it with https:// and its host"
+            raise RenderError("links", f"{address!r} leads nowhere from a mail, in {name}: {remedy}")
     check_slots(after, mark, slots, name)
     for each in slots:
         if slot(mark, each) not in page.xpath("//a/@href"):
