@@ -23,7 +23,7 @@ from digest.mail.checks import MAX_HTML
 from digest.mail.contrast import SCHEMES
 from digest.mail.forcing import forced
 from digest.mail.specimen import Specimen
-from digest.store import editions
+from digest.store import deliveries, editions
 from digest.web.pages import NAMES, Pages
 
 _PAGE_POLICY = (
@@ -37,14 +37,17 @@ _MAIL_POLICY = (
 _KEPT = 8  # a page asks for its mail several times, one after the other
 
 
+_Seen = tuple[Edition, list[Pick], list[str]]  # an edition, its articles, and the languages of its readers
+
+
 class _Specimens:
-    """The mails of the editions looked at last; one is made again when its edition or its articles change."""
+    """The mails of the editions looked at last; one is made again when anything changes that it is made of."""
 
     def __init__(self, app: App, clock: Clock) -> None:
         self._app = app
         self._clock = clock
         self._lock = Lock()
-        self._made: OrderedDict[int, tuple[Edition, list[Pick], dict[str, Specimen]]] = OrderedDict()
+        self._made: OrderedDict[int, tuple[_Seen, dict[str, Specimen]]] = OrderedDict()
 
     def of(self, token: str, language: str = "") -> tuple[Edition, str, dict[str, Specimen]]:
         """The edition a link is for, the language asked for or its own, and its mail in each. Raises HTTPException."""
@@ -53,11 +56,11 @@ class _Specimens:
             if edition.newsletter not in self._app.newsletters:
                 raise HTTPException(404)
             with self._app.store.read() as tx:
-                picks = editions.picked(tx, edition.id)
+                seen = edition, editions.picked(tx, edition.id), deliveries.other_languages(tx, edition.newsletter, "")
             with self._lock:
                 made = self._made.get(edition.id)
-            if made is None or made[:2] != (edition, picks):
-                made = edition, picks, self._make(edition)
+            if made is None or made[0] != seen:
+                made = seen, self._make(edition)
         except (InvalidToken, NotFound, WrongState):
             raise HTTPException(404) from None
         with self._lock:
@@ -65,9 +68,9 @@ class _Specimens:
             self._made.move_to_end(edition.id)
             while len(self._made) > _KEPT:
                 self._made.popitem(last=False)
-        if language and language not in made[2]:
+        if language and language not in made[1]:
             raise HTTPException(404)
-        return edition, language or next(iter(made[2])), made[2]
+        return edition, language or next(iter(made[1])), made[1]
 
     def _make(self, edition: Edition) -> dict[str, Specimen]:
         now, specimen = self._clock(), self._app.preflight.specimen
@@ -117,7 +120,7 @@ def _facts(app: App, edition: Edition, language: str, made: dict[str, Specimen])
         "newsletter": app.newsletters[edition.newsletter],
         "specimen": specimen,
         "lang": language,
-        "langs": [(code, NAMES[code]) for code in made],
+        "langs": [(code, NAMES.get(code, code)) for code in made],
         "sender": specimen.parsed["From"],
         "sizes": {"html": len(specimen.html.encode()), "most": MAX_HTML, "text": len(specimen.text.encode())},
         "source": specimen.content.decode("ascii", "replace").replace("\r\n", "\n"),

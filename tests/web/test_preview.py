@@ -61,6 +61,9 @@ def test_each_language_that_readers_have_can_be_looked_at(web):
     assert 'lang="pl"' in web.client.get(f"{path}/html?lang=pl").text
     assert b"Content-Language: pl" in web.client.get(f"{path}/message.eml?lang=pl").content
     assert web.client.get(f"{path}?lang=uk").status_code == 404
+    with web.service.app.store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="de"))  # which we do not write, and some list brought along
+    assert web.client.get(path).status_code == 200
     assert web.client.get(f"{path}/html?lang=<b>").status_code == 404
 
 
