@@ -13,7 +13,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest import accounting, collecting, publishing
-from digest.app_mail import letters, server, targets
+from digest.app_mail import letters, renderer_of, server, targets
 from digest.app_preflight import Preflight
 from digest.bookkeeping import Books
 from digest.config import Config, split_mailbox
@@ -33,7 +33,6 @@ from digest.mail.envelope import Parcel
 from digest.mail.letters import Letters
 from digest.mail.render import DigestIssue, Renderer
 from digest.mail.targets import Targets
-from digest.mail.theme import Theme
 from digest.sources import Source
 from digest.store import Store, editions
 from digest.store.migrate import check_schema
@@ -119,6 +118,8 @@ class App:
                 layout=section.layout,
                 show_views=section.show_views,
                 note=edition.note,
+                editor=section.editor,
+                archives_url=self.links.url("archive"),
             )
         )
         parts = (rendered.subject, rendered.preheader, rendered.html, rendered.text, rendered.mark)
@@ -275,7 +276,7 @@ def build(config: Config, *, checked: bool = True) -> App:
     if checked:
         check_schema(store)
     links = Links(config.web.secret.get_secret_value(), config.web.base_url)
-    renderer = _renderer(config)
+    renderer = renderer_of(config)
     newsletters = {name: config.newsletter(name) for name in config.newsletters}
     return App(
         config=config,
@@ -286,10 +287,3 @@ def build(config: Config, *, checked: bool = True) -> App:
         servers=tuple(server(config, name, each) for name, each in config.smtp.each().items()),
         newsletters=newsletters,
     )
-
-
-def _renderer(config: Config) -> Renderer:
-    """With the publisher's own templates first, and the publisher's look."""
-    folders = [config.folder / config.theme.templates] if config.theme.templates else []
-    look = {name: value for name, value in dict(config.theme).items() if name != "templates"}
-    return Renderer(folders, Theme(**look))

@@ -12,8 +12,16 @@ from digest.mail import smtp
 from digest.mail.letters import Letters, Publication, Senders
 from digest.mail.render import Invitation, Rendered, Renderer
 from digest.mail.targets import ArticleLinks, Pictures, Targets
+from digest.mail.theme import Theme
 from digest.mail.wire import Sign
 from digest.store import Store, editions, workers
+
+
+def renderer_of(config: Config) -> Renderer:
+    """With the publisher's own templates first, and the publisher's look."""
+    folders = [config.folder / config.theme.templates] if config.theme.templates else []
+    look = {name: value for name, value in dict(config.theme).items() if name != "templates"}
+    return Renderer(folders, Theme(**look))
 
 
 def letters(
