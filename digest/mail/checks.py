@@ -11,9 +11,11 @@ from digest.errors import RenderError
 from digest.mail.slots import OPTIONAL, pattern
 
 MAX_HTML = 100_000  # bytes: Gmail hides what comes after about 102 kB, the unsubscribe link with it
-_NEVER = ("<link", "<script")
+_NEVER = ("<link", "<script")  # mail programs load none and run none
 _NOT_MORE = ("{{", "{%", "%7b", "%7d")  # a title may hold them; inlining may not make any
 _SPACE = re.compile(r"\s+")
+_ROLE = re.compile(r"""\brole=["']?(presentation|none)\b""")
+_WIDTH = re.compile(r"""\bwidth=["']?\d+["'\s/>]""")
 
 
 def visible_text(html: str) -> str:
@@ -24,10 +26,27 @@ def visible_text(html: str) -> str:
     return _SPACE.sub(" ", body.text_content()).strip() if body is not None else ""
 
 
-def check_html(before: str, after: str, mark: str, slots: dict[str, int]) -> None:
+def check_template(html: str, place: str) -> None:
+    """What a template must not hold, and must, as mail clients are. Raises RenderError; `place` names the file."""
+    lowered = html.lower()
+    for word in _NEVER:
+        if word in lowered:
+            raise RenderError("leftover", f"{place} has {word}>: mail programs take none. Take it out")
+    if any("@import" in style for style in re.findall(r"<style[^>]*>(.*?)</style>", lowered, re.S)):
+        raise RenderError("leftover", f"{place} has @import in its styles: write those rules into it instead")
+    if bare := next((tag for tag in re.findall(r"<table\b[^>]*>", html) if not _ROLE.search(tag)), ""):
+        text = f'{place} has {bare[:60]} without role="presentation": it would be read out as a table of figures'
+        raise RenderError("tables", text)
+    if bare := next((tag for tag in re.findall(r"<img\b[^>]*>", html) if not _WIDTH.search(tag)), ""):
+        raise RenderError(
+            "pictures", f'{place} has {bare[:80]} without width="...": Outlook would show it at full size'
+        )
+
+
+def check_html(before: str, after: str, mark: str, slots: dict[str, int], place: str = "the html") -> None:
     """Raises RenderError when inlining lost or left something. `slots` says how often each must be there."""
     if not after.lstrip().startswith("<!DOCTYPE html"):
-        raise RenderError("doctype", "it is missing, so mail clients would fall into quirks mode")
+        raise RenderError("doctype", f"{place} has no <!DOCTYPE html>, so mail clients would fall into quirks mode")
     if visible_text(before) != visible_text(after):
         raise RenderError("text", "inlining the styles changed what the reader sees")
     if _ignored_styles(before) != _ignored_styles(after):
@@ -41,15 +60,17 @@ def check_html(before: str, after: str, mark: str, slots: dict[str, int]) -> Non
             raise RenderError("leftover", f"inlining made {leftover!r}")
     if re.search(r'style="[^"]*[{}]', after):
         raise RenderError("style", "a style attribute holds a brace")
-    check_slots(after, mark, slots)
+    check_slots(after, mark, slots, place)
 
 
-def check_slots(body: str, mark: str, slots: dict[str, int]) -> None:
+def check_slots(body: str, mark: str, slots: dict[str, int], place: str = "the mail") -> None:
     """Each slot stands in the body just as often as it must."""
     found = pattern(mark).findall(body)
     for name in {*slots, *found} - OPTIONAL:
-        if found.count(name) != slots.get(name, 0):
-            raise RenderError("slots", f"{name!r} is there {found.count(name)} times, not {slots.get(name, 0)}")
+        there, wanted = found.count(name), slots.get(name, 0)
+        if there != wanted:
+            must = "must stand exactly once" if wanted == 1 else f"must stand {wanted} times"
+            raise RenderError("slots", f"{{{{ {name}_link }}}} {must} in {place}; it is there {there} times")
 
 
 def _ignored_styles(html: str) -> list[str]:
