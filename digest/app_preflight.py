@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,10 +51,16 @@ class Preflight:
         """These findings, and those that config.toml allows."""
         return frozenset({*names, *self.config.newsletters[newsletter].allow})
 
-    async def everything(self, specimen: Specimen, html: str) -> list[Finding]:
-        """What all rules find, those that ask the site too; `html` holds the links as they are on the site."""
+    async def everything(
+        self, specimen: Specimen, html: str, known: Mapping[str, preflight.Origin] | None = None
+    ) -> list[Finding]:
+        """What all rules find, those that ask the site too; `html` holds the links as they are on the site.
+
+        `known` says of its addresses where they come from.
+        """
         hosts = [host for each in self.config.sources for host in each.private_hosts]
-        seen = await preflight.look_around(html, f"{self.config.web.base_url}/", [self.config.site.url], hosts)
+        own, homes = f"{self.config.web.base_url}/", [self.config.site.url]
+        seen = await preflight.look_around(html, own, homes, hosts, known or {})
         return ordered([*examine(specimen), *seen])
 
 
@@ -70,4 +76,5 @@ def circumstances(config: Config, audience: int) -> Circumstances:
         is_relay_local=all(is_loopback(each.host) for each in config.smtp.each().values()),
         postal_address=config.site.postal_address,
         audience=audience,
+        theme={name: value for name, value in dict(config.theme).items() if str(value).startswith("#")},
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 from digest.app import App
 from digest.cli.explaining import candidate_json, explain, show_notes, show_ranked
 from digest.cli.printing import local, say, table
-from digest.domain.editions import Edition, EditionState, Rendering
+from digest.domain.editions import Edition, EditionState
 from digest.store import Store, candidates, clicks, deliveries, editions
 
 
@@ -94,12 +97,16 @@ def _show_clicks(store: Store, edition: Edition, followed: dict[int, int]) -> No
     table(("clicks", "no.", "title"), [(n, place, titles.get(place, "")) for place, n in most], right=("clicks", "no."))
 
 
-def write_preview(folder: Path, edition: Edition, rendering: Rendering, message: bytes) -> dict[str, str]:
-    """Write html, text and .eml into `folder`; returns their paths."""
+def write_preview(folder: Path, edition: Edition, message: bytes) -> dict[str, str]:
+    """Write html, text and .eml, as a reader would get them, into `folder`; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{edition.newsletter}-{edition.number}"
     paths = {kind: f"{stem}.{suffix}" for kind, suffix in (("html", "html"), ("text", "txt"), ("eml", "eml"))}
-    Path(paths["html"]).write_text(rendering.html, encoding="utf-8")
-    Path(paths["text"]).write_text(rendering.text, encoding="utf-8")
+    parsed = email.message_from_bytes(message, policy=email.policy.default)
+    assert isinstance(parsed, EmailMessage)
+    for kind, subtype in (("html", "html"), ("text", "plain")):
+        part = parsed.get_body((subtype,))
+        said = str(part.get_content()) if part is not None else ""
+        Path(paths[kind]).write_text(said.replace("\r\n", "\n"), encoding="utf-8")
     Path(paths["eml"]).write_bytes(message)
     return paths

@@ -13,6 +13,8 @@ from digest.domain.editions import Edition
 from digest.domain.findings import NAMES, Finding, Level, stoppers, unknown
 from digest.errors import UsageError
 from digest.mail.preflight import examine
+from digest.preflight import origins
+from digest.store import editions
 
 _STYLES = {Level.ERROR: "red", Level.WARNING: "yellow", Level.HINT: ""}
 
@@ -30,7 +32,12 @@ def check(app: App, edition: Edition, allow: Sequence[str], now: datetime, *, of
     rendering, _ = app.sample(edition, "reader@example.com", now)
     specimen = app.preflight.specimen(edition, rendering, now)
     plain = app.plain(edition, specimen.html)
-    findings = examine(specimen) if offline else asyncio.run(app.preflight.everything(specimen, plain))
+    if offline:
+        findings = examine(specimen)
+    else:
+        with app.store.read() as tx:
+            known = origins(editions.picked(tx, edition.id), edition.note)
+        findings = asyncio.run(app.preflight.everything(specimen, plain, known))
     left = stoppers(findings, allowed)
     sizes = {
         "html_bytes": len(specimen.html.encode()),

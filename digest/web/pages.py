@@ -64,6 +64,10 @@ class Pages:
         text = self._environment(code).get_template(template).render(**values)
         return self.language(code).set_html(text) if template.endswith(".html") else text
 
+    def plain(self, template: str, **values: Any) -> str:
+        """A page of the desk: in English, and without typography, as it may show the very bytes of a mail."""
+        return self._environment("en").get_template(template).render(**values)
+
     def page(
         self, template: str, status: int = 200, headers: dict[str, str] | None = None, *, code: str = "", **values: Any
     ) -> Response:
