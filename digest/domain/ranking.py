@@ -186,7 +186,11 @@ def _judge(
         else:
             full = f"the edition holds {holds}"
             if not selection.takes(candidate.section):
-                full = f"no block takes section {candidate.section!r}" if candidate.section else "it has no section"
+                full = (
+                    f"no block takes section {candidate.section!r}"
+                    if candidate.section
+                    else "it has no section, and no block takes it"
+                )
             why = passed.get(candidate.id) or f"{stands}; {full}"
             others.append(Ranked(candidate, score, number, False, why))
     kept.sort(key=lambda each: each[0])
