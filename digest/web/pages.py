@@ -16,6 +16,7 @@ from digest.app_mail import invitation
 from digest.domain.newsletters import Newsletter
 from digest.mail.languages import Language
 from digest.mail.render import templates_folder
+from digest.web.dress import dress
 
 NAMES = {"en": "English", "pl": "Polski", "uk": "Українська"}
 
@@ -49,7 +50,9 @@ class Pages:
                 extensions=["jinja2.ext.i18n"],
             )
             made.install_gettext_translations(spoken.catalogue, newstyle=True)  # type: ignore[attr-defined]
-            made.globals.update(site=self._config.site, link=self._app.links.url, root=self.root)
+            made.globals.update(
+                theme=self._config.theme, site=self._config.site, link=self._app.links.url, root=self.root
+            )
             made.globals.update(language=spoken, languages=[(each, NAMES[each]) for each in self.languages])
             self._environments[code] = made
         return self._environments[code]
@@ -94,6 +97,7 @@ class Pages:
         """The stylesheets."""
         router = APIRouter(include_in_schema=False)
         styles = {each.stem: each.read_text(encoding="utf-8") for each in (self._folder / "assets").glob("*.css")}
+        styles["pages"] += dress(self._config.theme)
 
         @router.api_route("/assets/{name}.css", methods=["GET", "HEAD"])
         async def stylesheet(name: str) -> Response:
