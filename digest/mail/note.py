@@ -64,10 +64,20 @@ def written(note: str, tied: Callable[[str], str] = str) -> tuple[str, str]:
     reader.feed(html)
     for bare, dressed in _CLASSES:
         html = html.replace(bare, dressed)
-    head, last, tail = html.rpartition('<p class="note-text">')
-    if last and tail.endswith("</p>"):
-        html = f'{head}<p class="note-last">{tail}'
-    return html, reader.text()
+    html = re.sub(
+        r'<p class="note-text">((?:(?!<p ).)*</p>\n</blockquote>)', r'<p class="note-last">\1', html, flags=re.S
+    )
+    return _without_last_margin(html), reader.text()
+
+
+def _without_last_margin(html: str) -> str:
+    """The last thing of a note keeps no distance: what comes next has its own."""
+    for tag, name in (("p", "note-text"), ("ul", "note-list"), ("ol", "note-list"), ("blockquote", "note-quote")):
+        head, start, tail = html.rpartition(f'<{tag} class="{name}"')
+        if start and tail.endswith(f"</{tag}>") and tail.count(f"</{tag}>") == 1:
+            also = "" if tag == "p" else f"{name} "
+            return f'{head}<{tag} class="{also}note-last"{tail}'
+    return html
 
 
 def unsupported(note: str) -> list[str]:

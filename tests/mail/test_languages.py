@@ -150,7 +150,7 @@ def test_a_note_is_a_little_markdown_and_nothing_more() -> None:
     html, text = written("Hello *you*, see [this](https://x.example/a?b=1&c=2).\n\n- one\n- **two**")
     assert html == (
         '<p class="note-text">Hello <em>you</em>, see <a class="note-link" href="https://x.example/a?b=1&amp;c=2">this</a>.</p>\n'
-        '<ul class="note-list">\n<li>one</li>\n<li><strong>two</strong></li>\n</ul>'
+        '<ul class="note-list note-last">\n<li>one</li>\n<li><strong>two</strong></li>\n</ul>'
     )
     assert text == "Hello you, see this (https://x.example/a?b=1&c=2).\n\n- one\n- two"
 
