@@ -28,6 +28,7 @@ _COUNTED = {
     "uk": re.compile(_NUMBER + r"(?=[^\W\d_]{1,12}\b|%|°)"),
     "en": re.compile(_NUMBER + r"(?=(?:km|kg|cm|m|g|ha|min|GB|MB|GW|MW|a\.m|p\.m|million|billion|per cent)\b|%|°)"),
 }
+_THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 _TIE = "\u00a0"
 
 
@@ -59,6 +60,7 @@ class Language:
         """Text as a typesetter of the language would have it: short words and numbers keep to what follows them."""
         if short := _SHORT.get(self.code):
             text = short.sub(rf"\1{_TIE}", short.sub(rf"\1{_TIE}", text))  # twice: `a w` are two in a row
+            text = _THOUSANDS.sub(_TIE, text)  # 12 000, as Polish and Ukrainian write it
         return _COUNTED[self.code].sub(rf"\1{_TIE}", text)
 
     def set_header(self, text: str) -> str:

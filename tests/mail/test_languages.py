@@ -92,7 +92,7 @@ def test_dates_are_written_as_each_language_writes_them() -> None:
         ("pl", "Był w domu i a w lesie", "Był w~domu i~a~w~lesie"),
         ("pl", "radio i", "radio i"),
         ("pl", "w 14 minut od 13 grudnia, za 5 zł i 12 km", "w~14~minut od 13~grudnia, za 5~zł i~12~km"),
-        ("pl", "o 20 % więcej, 12 480 czytań w 2026. Potem cisza", "o~20~% więcej, 12 480~czytań w~2026. Potem cisza"),
+        ("pl", "o 20 % więcej, 12 480 czytań w 2026. Potem cisza", "o~20~% więcej, 12~480~czytań w~2026. Potem cisza"),
         ("uk", "був у домі на горі й за 14 хвилин", "був у~домі на~горі й~за~14~хвилин"),
         ("uk", "З Києва до Львова не доїхали", "З~Києва до~Львова не~доїхали"),
         ("uk", "молоко на", "молоко на"),
