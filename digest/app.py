@@ -118,6 +118,8 @@ class App:
                 layout=section.layout,
                 show_views=section.show_views,
                 note=edition.note,
+                editor=section.editor,
+                archives_url=self.links.url("archive"),
             )
         )
         parts = (rendered.subject, rendered.preheader, rendered.html, rendered.text, rendered.mark)

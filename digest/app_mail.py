@@ -8,7 +8,6 @@ from digest.domain.editions import Rendering
 from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
 from digest.domain.pace import Caps
-from digest.errors import ConfigurationError
 from digest.mail import smtp
 from digest.mail.clean import clean_header
 from digest.mail.languages import LANGUAGES
@@ -21,16 +20,14 @@ from digest.store import Store, editions, workers
 
 
 def renderer_of(config: Config) -> Renderer:
-    """With the publisher's own templates first, and the publisher's look. Raises ConfigurationError."""
+    """With the publisher's own templates first, and the publisher's look."""
     folders = [config.folder / config.theme.templates] if config.theme.templates else []
-    if missing := [each for each in folders if not each.is_dir()]:
-        raise ConfigurationError([f"theme.templates: there is no folder {missing[0]}"])
     look = {name: value for name, value in dict(config.theme).items() if name != "templates"}
     return Renderer(folders, Theme(**look))
 
 
 def prove_templates(config: Config) -> None:
-    """Make every mail once of sample words, if the publisher has templates. Raises RenderError, ConfigurationError."""
+    """Make every mail once of sample words, if the publisher has templates. Raises RenderError."""
     if config.theme.templates:
         from digest.mail.proof import prove
 

@@ -63,10 +63,12 @@ class Preflight:
             found += [replace(each, text=f"in {code}: {each.text}") for each in examine(other) if each not in found]
         return ordered(found)
 
-    async def around(self, html: str) -> list[Finding]:
+    async def around(self, html: str, edition: Edition, picks: Sequence[Pick]) -> list[Finding]:
         """What comes of asking for the pages and pictures of an html with the links as they are on the site."""
         hosts = [host for each in self.config.sources for host in each.private_hosts]
-        return await preflight.look_around(html, f"{self.config.web.base_url}/", [self.config.site.url], hosts)
+        own, site = f"{self.config.web.base_url}/", self.config.site.url
+        known = preflight.origins(picks, edition.note, site)
+        return await preflight.look_around(html, own, [site], hosts, known)
 
 
 def circumstances(config: Config, audience: int) -> Circumstances:
@@ -81,4 +83,5 @@ def circumstances(config: Config, audience: int) -> Circumstances:
         is_relay_local=all(is_loopback(each.host) for each in config.smtp.each().values()),
         postal_address=config.site.postal_address,
         audience=audience,
+        theme={name: value for name, value in dict(config.theme).items() if str(value).startswith("#")},
     )

@@ -218,6 +218,7 @@ class Config(Section):
     )
     sources: tuple[AnySource, ...] = ()
     folder: Path = Field(Path(), exclude=True)
+    file: Path | None = Field(None, exclude=True)  # what was read, to see when it changes
 
     @field_validator("sources")
     @classmethod
@@ -242,7 +243,7 @@ class Config(Section):
             if unknown := sorted(set(section.selection.views_from) - known):
                 raise ValueError(
                     f"newsletters.{name}.selection.views_from: there is no source {unknown[0]!r};"
-                    f" config.toml has: {', '.join(sorted(known)) or 'none'}"
+                    f" config.toml has: {', '.join(sorted(known)) or 'none yet: add a [[sources]] section'}"
                 )
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from digest.config_types import Colour, Fonts, Mailbox, Picture, Section
+from digest.config_types import Colour, Fonts, Mailbox, Picture, Pixels, Section
 from digest.domain.campaign import PLACEHOLDERS, Campaign, unknown_placeholder
 
 
@@ -79,7 +79,8 @@ class ThemeSection(Section):
     line_dark: Colour = "#37383c"
     serif: Fonts = "Georgia, 'Times New Roman', serif"
     sans: Fonts = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-    radius: int = Field(6, ge=0, le=40)
+    radius: Pixels = Field(6, ge=0, le=40)
     logo: Picture = ""
-    logo_width: int = Field(240, ge=16, le=536)
+    logo_dark: Picture = ""
+    logo_width: Pixels = Field(240, ge=16, le=536)
     templates: str = ""

@@ -95,6 +95,7 @@ class NewsletterSection(Section):
     allow: tuple[str, ...] = ()
     layout: Literal["images", "text"] = "images"
     show_views: bool = True
+    editor: str = ""
     selection: SelectionSection = SelectionSection()
     plausibility: PlausibilitySection = PlausibilitySection()
 

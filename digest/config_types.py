@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
@@ -91,15 +92,41 @@ def zone(value: str) -> str:
 
 
 def _picture(value: str) -> str:
-    """A picture's address that a mail can show."""
-    if value and not re.fullmatch(r"https://[^/?#\s\"'<>\\]+(?:[/?#][^\s\"'<>\\]*)?", value):
+    """A picture's address that a mail can show; one in one's own network, to try it, may do without TLS."""
+    found = re.fullmatch(r"(https?)://([^/?#@\s\"'<>\\]+)(?:[/?#][^\s\"'<>\\]*)?", value)
+    if value and not (found and (found[1] == "https" or is_private(found[2].partition(":")[0]))):
         raise ValueError("write an https address, such as https://news.example.com/logo.png")
     return value
 
 
-Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+def _colour(value: str) -> str:
+    """#rrggbb; #rgb is the same in short."""
+    if re.fullmatch(r"#[0-9a-fA-F]{3}", value):
+        return "#" + "".join(digit * 2 for digit in value[1:])
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        raise ValueError("write a colour as #rrggbb, such as #00539f")
+    return value
+
+
+def _fonts(value: str) -> str:
+    """Font names as a style sheet lists them; they stand in one, so nothing else may."""
+    if not re.fullmatch(rf"{_FONT}(?:, *{_FONT})*", value):
+        raise ValueError(
+            "write names of fonts with commas between, those of several words in ': Georgia, 'Open Sans', serif"
+        )
+    return value
+
+
+def _pixels(value: object) -> object:
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*px\s*", value)):
+        raise ValueError(f"write a number of pixels without quotes and unit: {match[1]}")
+    return value
+
+
 _FONT = r"(?:'[A-Za-z0-9 ]+'|[A-Za-z-]+)"
-Fonts = Annotated[str, Field(pattern=rf"^{_FONT}(?:, *{_FONT})*$")]
+Colour = Annotated[str, BeforeValidator(lambda v: _colour(v) if isinstance(v, str) else v)]
+Fonts = Annotated[str, BeforeValidator(lambda v: _fonts(v) if isinstance(v, str) else v)]
+Pixels = Annotated[int, BeforeValidator(_pixels)]
 Picture = Annotated[str, BeforeValidator(lambda v: _picture(v) if isinstance(v, str) else v)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
@@ -120,6 +147,14 @@ def split_mailbox(text: str) -> tuple[str, str]:
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def is_private(host: str | None) -> bool:
+    """Whether `host` can only be reached from one's own network."""
+    try:
+        return ip_address(host or "").is_private
+    except ValueError:
+        return bool(host) and ("." not in str(host) or str(host).endswith((".local", ".localhost", ".test")))
 
 
 def is_loopback(host: str) -> bool:

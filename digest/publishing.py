@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from digest import picking
+from digest import lateness, picking
 from digest.domain import notices
 from digest.domain.deliveries import Settled
 from digest.domain.editions import FOR_SIZE, UNFROZEN, Edition, EditionState, Pick, Rendering, with_sizes
@@ -60,6 +60,7 @@ def draft(
                 _lay_out(tx, press, newsletter, editions.required(tx, edition.id))
         except TooFewArticles as error:
             editions.move(tx, edition.id, EditionState.SKIPPED, reason=str(error))
+        lateness.note_a_late_draft(tx, newsletter, edition.id, now)
         drafted = editions.required(tx, edition.id)
     if tell_desk and choice.odd and drafted.notes != edition.notes:
         tell_desk(
@@ -170,7 +171,7 @@ def publish_due(
         edition = editions.by_period_end(tx, newsletter.name, period.end)
         awaited = deliveries.was_awaited(tx, newsletter.name, send_at)
     if edition is None and missed:
-        return _record_missed(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
+        return lateness.record(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
     if edition is None:
         edition = draft(store, press, newsletter, period.end, now, tell_desk)
         if edition.state is EditionState.SKIPPED and not edition.reason.startswith(_NOT_PLAUSIBLE):  # that was told
@@ -182,7 +183,7 @@ def publish_due(
     if now < send_at or edition.state not in UNFROZEN or not _may_go(newsletter, edition):
         return edition
     if missed:
-        return _skip_missed(store, newsletter, edition, tell_desk, now)
+        return lateness.pass_over(store, newsletter, edition, tell_desk, now)
     released = release(store, press, newsletter, edition.id, now, look_again)
     if released.state is EditionState.SKIPPED:
         tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(released))
@@ -191,35 +192,14 @@ def publish_due(
     return released
 
 
-def _may_go(newsletter: Newsletter, edition: Edition) -> bool:
-    if edition.state is EditionState.HELD:
-        return False
-    return edition.state is EditionState.APPROVED or newsletter.approval is Approval.NONE
-
-
-def _record_missed(store: Store, newsletter: Newsletter, period: Period, tell_desk: TellDesk, now: datetime) -> Edition:
-    """Nothing ran at the hour: keep a record of it. It can still be drafted and sent by hand."""
-    with store.begin() as tx:
-        edition = editions.create(tx, newsletter, period, now) or editions.by_period_end(
-            tx, newsletter.name, period.end
-        )
-    assert edition is not None, "a period has an edition once it was created"
-    return _skip_missed(store, newsletter, edition, tell_desk, now)
-
-
 def _tell_nobody(edition_id: int, subject: str, text: str) -> None:
     """A new installation: nobody was promised that edition, so the desk need not hear that it was missed."""
 
 
-def _skip_missed(store: Store, newsletter: Newsletter, edition: Edition, tell_desk: TellDesk, now: datetime) -> Edition:
-    hours = (now - edition.send_at).total_seconds() / 3600
-    limit = newsletter.catch_up.total_seconds() / 3600
-    reason = f"missed: Digest was started {hours:.1f} hours late, and the catch-up limit is {limit:g} hours"
-    with store.begin() as tx:
-        moved = editions.move(tx, edition.id, EditionState.SKIPPED, reason=reason)
-    if moved:
-        tell_desk(edition.id, f"{newsletter.title}: an edition was missed", notices.missed(edition, reason))
-    return get(store, edition.id)
+def _may_go(newsletter: Newsletter, edition: Edition) -> bool:
+    if edition.state is EditionState.HELD:
+        return False
+    return edition.state is EditionState.APPROVED or newsletter.approval is Approval.NONE
 
 
 # --- looking -------------------------------------------------------------------------------------

@@ -197,3 +197,65 @@ def test_a_logo_that_no_mail_can_show_is_refused(write, logo):
 def test_mail_is_from_one_mailbox(write):
     said = problems(write(GOOD.replace("The Recap <", "The Desk <desk@example.com>, The Recap <")))
     assert "mail.from: write one mailbox" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('accent = "#00539"', "write a colour as #rrggbb, such as #00539f (it is '#00539')"),
+        ('accent = "red"', "write a colour as #rrggbb"),
+        ('serif = "Georgia; color: red"', "write names of fonts with commas between"),
+        ('radius = "6px"', "write a number of pixels without quotes and unit: 6"),
+        ("radius = 99", "write 40 or less"),
+        ('logo = "http://news.example.com/logo.png"', "write an https address"),
+        ("accent = 5", 'write text in quotes: "..."'),
+    ],
+)
+def test_a_wrong_look_is_told_in_plain_words(write, line, words):
+    said = problems(write(f"{GOOD}[theme]\n{line}\n"))
+    assert f"theme.{line.partition(' ')[0]}: {words}" in said
+
+
+def test_a_short_colour_is_one_too(write):
+    assert read_config(write(f'{GOOD}[theme]\naccent = "#fA0"\n'), {}).theme.accent == "#ffAA00"
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "192.168.1.5:81", "laptop", "site.local"])
+def test_a_logo_in_ones_own_network_may_be_tried_without_tls(write, host):
+    logo = f"http://{host}/logo.png"
+    assert read_config(write(f'{GOOD}[theme]\nlogo = "{logo}"\n'), {}).theme.logo == logo
+
+
+def test_other_wrong_values_are_told_in_plain_words(write):
+    text = GOOD.replace("[newsletters.weekly]", '[newsletters.weekly]\nlayout = "picture"\nshow_views = "perhaps"')
+    said = problems(write(text + '[smtp]\nconnections = "many"\n'))
+    assert 'newsletters.weekly.layout: write "images" or "text" (it is \'picture\')' in said
+    assert "newsletters.weekly.show_views: write true or false" in said
+    assert "smtp.connections: write a whole number" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("editor = Anna", "line 12 cannot be read: editor = Anna\n    Invalid value. Put text in quotes"),
+        (
+            'title = "again"',
+            'line 12 cannot be read: title = "again"\n    Cannot overwrite a value. It stands there twice',
+        ),
+        ("[site]", "line 12 cannot be read: [site]\n    Cannot declare ('site',) twice. That section is there already"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_shown_with_the_likeliest_remedy(write, line, words):
+    assert words in problems(write(GOOD + line + "\n"))
+
+
+def test_views_from_a_source_where_there_is_none_asks_for_a_source(write):
+    said = problems(write(GOOD + '[newsletters.weekly.selection]\nviews_from = ["log"]\n'))
+    assert "config.toml has: none yet: add a [[sources]] section" in said
+
+
+def test_a_folder_of_templates_must_be_there(write, tmp_path):
+    path = write(f'{GOOD}[theme]\ntemplates = "templates"\n')
+    assert "theme.templates: there is no folder 'templates'" in problems(path)
+    (tmp_path / "templates").mkdir()
+    assert read_config(path, {}).theme.templates == "templates"

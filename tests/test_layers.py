@@ -24,12 +24,14 @@ LAYERS = {
     "digest.app": "door",
     "digest.app_mail": "door",
     "digest.app_preflight": "door",
+    "digest.app_looks": "door",
     "digest.scheduler": "door",
     "digest.cli": "door",
     "digest.web": "door",
     "digest.demo": "door",
     "digest.collecting": "flow",
     "digest.publishing": "flow",
+    "digest.lateness": "flow",
     "digest.preflight": "flow",
     "digest.picking": "flow",
     "digest.descent": "flow",
@@ -68,7 +70,8 @@ NEIGHBOURS = {
     "digest.__main__": {"digest.cli"},
     "digest.app": {"digest.app_mail", "digest.app_preflight"},  # apart for size
     "digest.scheduler": {"digest.app"},
-    "digest.web": {"digest.app", "digest.app_mail", "digest.app_preflight"},
+    "digest.app_looks": {"digest.app", "digest.app_mail"},
+    "digest.web": {"digest.app", "digest.app_mail", "digest.app_preflight", "digest.app_looks"},
     "digest.cli": {
         "digest.app",
         "digest.app_mail",
@@ -90,7 +93,7 @@ NEIGHBOURS = {
     "digest.config_sources": {"digest.config_types"},
     # Flows do not import one another. One that has to is named here, with the reason.
     "digest.picking": {"digest.descent"},  # apart for size
-    "digest.publishing": {"digest.picking"},  # an edition and what it is made of, apart for size
+    "digest.publishing": {"digest.picking", "digest.lateness"},  # an edition, what it is made of, its hour: for size
     "digest.delivering": {"digest.bookkeeping"},  # a sender and its books, apart for size
     "digest.bookkeeping": {"digest.accounting"},  # a turn that leaves nothing to send closes the edition's accounts
 }

@@ -36,6 +36,7 @@ COMMANDS = {
     "subscribers": ("subscribers", True),
     "bounces": ("bounces", True),
     "dkim": ("dkim", True),
+    "templates": ("templates", True),
     "config": ("config", True),
 }
 

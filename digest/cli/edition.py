@@ -22,6 +22,7 @@ from digest.domain.editions import LONGEST_NOTE, Edition, EditionState
 from digest.domain.newsletters import Approval
 from digest.errors import UsageError, WrongState
 from digest.mail.addresses import parse
+from digest.mail.note import unsupported
 
 _SCREENFUL = 1_000  # rows of a table for a person
 app = typer.Typer(help="Editions: draft, show, preview, approve, send, ...", no_args_is_help=True)
@@ -187,6 +188,8 @@ def note(
         written = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     if len(written) > LONGEST_NOTE:
         raise UsageError(f"the note has {len(written):,} characters; {LONGEST_NOTE:,} are the most")
+    if strange := unsupported(written):
+        raise UsageError("\n".join(["the note would not go out as it is meant:", *(f"  - {each}" for each in strange)]))
     with opened() as opening:
         found = desk.write_note(opening.store, publishing.find(opening.store, edition).id, written)
         say(f"Edition {found.id} {'has no note now' if clear else 'has its note'}. See it: digest edition preview")

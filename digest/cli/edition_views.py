@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 from collections.abc import Sequence
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +102,7 @@ def _show_clicks(store: Store, edition: Edition, followed: dict[int, int]) -> No
 
 
 def write_preview(folder: Path, edition: Edition, samples: Sequence[tuple[Rendering, Parcel]]) -> list[dict[str, str]]:
-    """Write html, text and .eml of each language into `folder`; returns subject, language and paths of each.
+    """Write html, text and .eml, as a reader would get them, into `folder`; returns subject, language, paths of each.
 
     The first is in the newsletter's own language, and has the plain names.
     """
@@ -108,8 +111,12 @@ def write_preview(folder: Path, edition: Edition, samples: Sequence[tuple[Render
     for rendering, message in samples:
         suffix = f"-{rendering.language}" if written else ""
         paths = {kind: folder / f"{edition.newsletter}-{edition.number}{suffix}.{end}" for kind, end in KINDS.items()}
-        paths["html"].write_text(rendering.html, encoding="utf-8")
-        paths["text"].write_text(rendering.text, encoding="utf-8")
+        parsed = email.message_from_bytes(message.content, policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)
+        for kind, subtype in (("html", "html"), ("text", "plain")):
+            part = parsed.get_body((subtype,))
+            said = str(part.get_content()) if part is not None else ""
+            paths[kind].write_text(said.replace("\r\n", "\n"), encoding="utf-8")
         paths["eml"].write_bytes(message.content)
         named = {kind: str(path) for kind, path in paths.items()}
         written.append({"language": rendering.language, "subject": rendering.subject, **named})

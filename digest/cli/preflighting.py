@@ -13,6 +13,7 @@ from digest.cli.printing import print_json, say
 from digest.domain.editions import Edition
 from digest.domain.findings import NAMES, Finding, Level, ordered, stoppers, unknown
 from digest.errors import UsageError
+from digest.store import editions
 
 _STYLES = {Level.ERROR: "red", Level.WARNING: "yellow", Level.HINT: ""}
 
@@ -32,7 +33,10 @@ def check(app: App, edition: Edition, allow: Sequence[str], now: datetime, *, of
     findings = app.preflight.by_rules(edition, specimens)
     specimen = specimens[0]
     if not offline:
-        findings = ordered([*findings, *asyncio.run(app.preflight.around(app.plain(edition, specimen.html)))])
+        with app.store.read() as tx:
+            picks = editions.picked(tx, edition.id)
+        around = app.preflight.around(app.plain(edition, specimen.html), edition, picks)
+        findings = ordered([*findings, *asyncio.run(around)])
     left = stoppers(findings, allowed)
     sizes = {
         "html_bytes": len(specimen.html.encode()),

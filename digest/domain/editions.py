@@ -95,6 +95,20 @@ class Edition:
     note: str = ""  # the editor's, in Markdown
 
 
+LATE_DRAFT = "its hour had passed when it was made, so it goes out by hand only: digest edition send {}"
+_LATE_DRAFT = LATE_DRAFT.partition("{")[0]
+
+
+def waits_for_a_hand(edition: Edition, too_late: datetime, running_since: datetime | None) -> bool:
+    """Whether a draft whose hour has passed is for the desk to send, and was not missed.
+
+    It is when it was made, or made again, after `too_late`; and when the service had never run before its hour
+    (`running_since` is when it first did), so that nobody waited for it then.
+    """
+    was_made_late = edition.created_at > too_late or edition.reason.startswith(_LATE_DRAFT)
+    return was_made_late or running_since is None or running_since >= edition.send_at
+
+
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """An edition rendered in one language, before any reader.

@@ -12,10 +12,12 @@ from digest.errors import RenderError
 from digest.mail.slots import OPTIONAL, pattern, slot
 
 MAX_HTML = 100_000  # bytes: Gmail hides what comes after about 102 kB, the unsubscribe link with it
-_NEVER = ("<link", "<script")
+_NEVER = ("<link", "<script")  # mail programs load none and run none
 _NOT_MORE = ("{{", "{%", "%7b", "%7d")  # a title may hold them; inlining may not make any
 _LEADS = re.compile(r"https?://[^/?#\s]|(?:mailto|tel|sms):\S|#", re.I)
 _SPACE = re.compile(r"\s+")
+_ROLE = re.compile(r"""\brole=["']?(presentation|none)\b""")
+_WIDTH = re.compile(r"""\bwidth=["']?\d+["'\s/>]""")
 
 
 def visible_text(html: str) -> str:
@@ -30,13 +32,30 @@ def _page(html: str) -> Any:
     return lxml_html.document_fromstring(html)
 
 
-def check_html(before: str, after: str, mark: str, slots: dict[str, int], name: str = "the html") -> None:
-    """Raises RenderError when inlining lost or left something. `slots` says how often each must be there.
+def check_template(html: str, place: str) -> None:
+    """What a template must not hold, and must, as mail clients are. Raises RenderError; `place` names the file."""
+    lowered = html.lower()
+    for word in _NEVER:
+        if word in lowered:
+            raise RenderError("leftover", f"{place} has {word}>: mail programs take none. Take it out")
+    if any("@import" in style for style in re.findall(r"<style[^>]*>(.*?)</style>", lowered, re.S)):
+        raise RenderError("leftover", f"{place} has @import in its styles: write those rules into it instead")
+    if bare := next((tag for tag in re.findall(r"<table\b[^>]*>", html) if not _ROLE.search(tag)), ""):
+        text = f'{place} has {bare[:60]} without role="presentation": it would be read out as a table of figures'
+        raise RenderError("tables", text)
+    if bare := next((tag for tag in re.findall(r"<img\b[^>]*>", html) if not _WIDTH.search(tag)), ""):
+        raise RenderError(
+            "pictures", f'{place} has {bare[:80]} without width="...": Outlook would show it at full size'
+        )
 
-    `name` is the template's, for the one who wrote it.
+
+def check_html(before: str, after: str, mark: str, slots: dict[str, int], place: str = "the html") -> None:
+    """Raises RenderError when inlining lost or left something, or a link leads nowhere.
+
+    `slots` says how often each must be there; `place` names the template, for the one who wrote it.
     """
     if not after.lstrip().startswith("<!DOCTYPE html"):
-        raise RenderError("doctype", "it is missing, so mail clients would fall into quirks mode")
+        raise RenderError("doctype", f"{place} has no <!DOCTYPE html>, so mail clients would fall into quirks mode")
     if visible_text(before) != visible_text(after):
         raise RenderError("text", "inlining the styles changed what the reader sees")
     if _ignored_styles(before) != _ignored_styles(after):
@@ -51,25 +70,24 @@ def check_html(before: str, after: str, mark: str, slots: dict[str, int], name: 
     page = _page(after)
     if any("{" in each or "}" in each for each in page.xpath("//@style")):
         raise RenderError("style", "a style attribute holds a brace")
+    check_slots(after, mark, slots, place)
     for address in [*page.xpath("//a/@href"), *page.xpath("//img/@src")]:
         if not _LEADS.match(address):
             remedy = "write it with https:// and its host"
-            raise RenderError("links", f"{address!r} leads nowhere from a mail, in {name}: {remedy}")
-    check_slots(after, mark, slots, name)
+            raise RenderError("links", f"{place} has {address!r}, which leads nowhere from a mail: {remedy}")
     for each in slots:
         if slot(mark, each) not in page.xpath("//a/@href"):
-            raise RenderError("slots", f'{{{{ {each}_link }}}} is in no link of {name}: <a href="...">')
+            raise RenderError("slots", f'{{{{ {each}_link }}}} must stand in a link of {place}: <a href="...">')
 
 
-def check_slots(body: str, mark: str, slots: dict[str, int], name: str = "the text") -> None:
+def check_slots(body: str, mark: str, slots: dict[str, int], place: str = "the text") -> None:
     """Each slot stands in the body just as often as it must. Raises RenderError."""
     found = pattern(mark).findall(body)
     for each in sorted({*slots, *found} - OPTIONAL):
-        if (times := found.count(each)) != slots.get(each, 0):
-            wanted = "once" if slots.get(each) else "not at all"
-            raise RenderError(
-                "slots", f"{{{{ {each}_link }}}} stands in {name} {times} times, and must stand there {wanted}"
-            )
+        there, wanted = found.count(each), slots.get(each, 0)
+        if there != wanted:
+            must = "must stand exactly once" if wanted else "must not stand"
+            raise RenderError("slots", f"{{{{ {each}_link }}}} {must} in {place}; it is there {there} times")
 
 
 def _ignored_styles(html: str) -> list[str]:

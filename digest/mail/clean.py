@@ -54,6 +54,12 @@ def shorten(text: str, limit: int | None) -> str:
     return cut.rstrip(" ,;:–—-\u200d\ufe0f") + "…"
 
 
+def direction(text: str) -> str:
+    """ltr or rtl, as most letters of the text are read: one word in another script does not turn a title around."""
+    kinds = [unicodedata.bidirectional(each) for each in text]
+    return "rtl" if sum(each in ("R", "AL") for each in kinds) > kinds.count("L") else "ltr"
+
+
 def clean_url(url: str) -> str:
     """An absolute http(s) URL in ASCII that needs no escaping but `&`, or an empty string.
 

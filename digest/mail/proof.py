@@ -45,6 +45,8 @@ def _issue(code: str, layout: str) -> DigestIssue:
         language=code,
         layout=layout,
         note="A *word* of the editor.",
+        editor="The editor",
+        archives_url=f"{_SITE}/archive",
     )
 
 

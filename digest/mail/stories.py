@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from digest.domain.articles import Image
 from digest.domain.editions import Pick
@@ -34,6 +36,12 @@ class Story:
     minutes: int = 0
     block: str = ""  # the heading it stands under
     is_sponsored: bool = False
+    rank: int = 0  # from 1 in each part of the mail; 0 for a sponsored one
+
+    @property
+    def kicker(self) -> str:
+        """Its section, unless the heading it stands under says that already."""
+        return "" if self.section.casefold() == self.block.casefold() else self.section
 
     @property
     def is_read(self) -> bool:
@@ -76,6 +84,16 @@ def is_picture(image: Image) -> bool:
     if (width and width < _LEAST) or (height and height < _LEAST):
         return False
     return not (width and height) or 1 / _TALLEST <= width / height <= _WIDEST
+
+
+def ranked(stories: Sequence[Story]) -> list[Story]:
+    """The stories with their ranks: each part of the mail counts for itself."""
+    seen: Counter[str] = Counter()
+    made = []
+    for each in stories:
+        seen[each.block] += not each.is_sponsored
+        made.append(replace(each, rank=0 if each.is_sponsored else seen[each.block]))
+    return made
 
 
 def _minutes(words: int | None, code: str) -> int:

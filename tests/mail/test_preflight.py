@@ -129,6 +129,56 @@ def test_every_rule_without_network_is_tried_above():
     assert {name for _, name, _ in CASES} | asked_for | noted | {"not-looked-at", "message"} == set(NAMES)
 
 
+def fixes(name: str, **change) -> list[tuple[str, str]]:
+    return [(each.text, each.fix) for each in examine(specimen(**change)) if each.name == name]
+
+
+def test_pictures_with_one_fault_are_one_finding():
+    tags = "".join(
+        f"<a href='https://x.example'><img class='picture' alt='' src='http://news.example.com/{n}.jpg'></a>"
+        for n in range(4)
+    )
+    body = f"{tags}<img src='https://news.example.com/logo.png'><p>{WORDS}</p>"
+    (logo, of_template), (stories, of_articles) = fixes("image-alt", body=body)
+    assert stories.startswith("4 pictures have no alt text (http://news.example.com/0.jpg, ") and "…" in stories
+    assert "column `alt`" in of_articles and "site's editor" in of_articles
+    assert logo.startswith("the picture https://news.example.com/logo.png has no alt text")
+    assert "into your template" in of_template
+    assert len(fixes("image-https", body=body)) == 1
+
+
+THEME = {"accent": "#ffcc00", "accent_dark": "#a3172a", "paper": "#ffffff", "paper_dark": "#1b1c1f"}
+DARK = "<meta name='color-scheme' content='light dark'>"
+
+
+@pytest.mark.parametrize(
+    ("colour", "ground", "fix"),
+    [
+        ("#ffcc00", "#fff", r'Set \[theme\] accent = "(#[0-9a-f]{6})", which can be read there'),
+        (
+            "#eeeeee",
+            "#fff",
+            r"Change the colour #eeeeee in your template; (#[0-9a-f]{6}) can be read on \[theme\] paper",
+        ),
+    ],
+)
+def test_a_colour_that_cannot_be_read_comes_with_its_setting_and_a_better_one(colour, ground, fix):
+    from digest.mail.contrast import parsed, ratio
+
+    body = f"<p style='color:{colour};background:{ground}'>{WORDS}</p>"
+    (_, said), *_ = fixes("contrast-light", body=body, theme=THEME)
+    found = re.fullmatch(fix, said)
+    assert found, said
+    assert ratio(parsed(found[1]), parsed(ground)) >= 4.5
+    assert fixes("contrast-light", body=body.replace(colour, found[1])) == []
+
+
+def test_in_dark_mode_the_better_colour_is_a_lighter_one_of_the_dark_setting():
+    body = f"<p style='color:#a3172a;background:#1b1c1f'>{WORDS}</p>"
+    (_, said), *_ = fixes("contrast-dark", body=body, head=DARK, theme=THEME)
+    assert re.match(r'Set \[theme\] accent_dark = "#[b-f]', said)
+
+
 def test_a_defect_of_the_bytes_is_an_error():
     made = specimen()
     broken = Specimen(made.subject, made.preheader, made.content.replace(b"Date: ", b"X-Date: "), made.around)
@@ -341,6 +391,45 @@ def test_a_redirect_is_followed(site):
     site.says("/new", Answer("gone", 404))
     url = site.says("/old", Answer("", 301, {"Location": "/new"}))
     assert look(a(url), site) == [("link-gone", "error")]
+
+
+def findings_of(html: str, site, known):
+    import asyncio
+
+    async def look_at():
+        return await preflight.look_around(
+            f"<html><body>{html}</body></html>", "http://127.0.0.1:1/", [site.url], (), known
+        )
+
+    return asyncio.run(look_at())
+
+
+def test_a_dead_address_is_named_with_where_it_comes_from(site):
+    from dataclasses import replace
+
+    story, noted, other = (site.says(path, Answer("gone", 404)) for path in ("/story", "/noted", "/other"))
+    photo = site.says("/photo.png", Answer("gone", 404))
+    chosen = pick(5, "The river")
+    image = replace(chosen.article.image, url=photo)
+    chosen = replace(chosen, article=replace(chosen.article, url=story, image=image))
+    known = preflight.origins([chosen], f"See [this]({noted}).")
+    found = {each.text.split(" ")[0]: each for each in findings_of(a(story) + a(noted) + a(other), site, known)}
+    assert "article 5, “The river”" in found[story].text and "digest articles ban 5" in found[story].fix
+    assert "the editor's note" in found[noted].text and "digest edition note" in found[noted].fix
+    assert "templates" in found[other].fix
+    (gone,) = findings_of(img(photo), site, known)
+    assert "article 5" in gone.text and "digest articles ban 5" in gone.fix
+
+
+def test_a_heavy_picture_names_the_setting_that_makes_it_small(site):
+    url = site.says("/heavy.png", Answer(b"x" * 1_000_001, headers={"Content-Type": "image/png"}))
+    (heavy,) = findings_of(img(url), site, {})
+    assert "[mail] resize_images = true" in heavy.fix
+
+
+def test_a_picture_in_a_private_network_says_what_to_set(site):
+    (unseen,) = findings_of(img("http://10.255.255.1/a.png"), site, {})
+    assert "private_hosts" in unseen.fix
 
 
 def test_a_host_that_is_down_is_one_warning_however_many_pages_it_has(site):

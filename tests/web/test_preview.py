@@ -122,6 +122,70 @@ def test_it_follows_the_draft(web, path):
     assert "Story fresh" in web.client.get(path).text
 
 
+@pytest.fixture
+def designed(tmp_path) -> Iterator[tuple[object, str, Path]]:
+    """A service from a file, with templates of its own: (client, path of a preview, folder)."""
+    from starlette.testclient import TestClient
+
+    from digest.config_reading import read_config
+
+    (tmp_path / "templates" / "digest").mkdir(parents=True)
+    (tmp_path / "config.toml").write_text(
+        '[site]\nname = "The Post"\nurl = "https://news.example.com"\ntimezone = "Europe/Warsaw"\n[web]\nbase_url = "https://recap.example.com"\n'
+        'secret = "a secret of at least thirty-two characters"\n[mail]\nfrom = "recap@news.example.com"\n'
+        '[newsletters.weekly]\ntitle = "The Weekly Recap"\n[theme]\ntemplates = "templates"\naccent = "#00539f"\n'
+    )
+    config = read_config(tmp_path / "config.toml", {})
+    fields = {name: getattr(config, name) for name in ("site", "web", "mail", "newsletters", "theme", "file")}
+    service = Service(tmp_path, f"sqlite:///{tmp_path}/digest.db", 25, **fields)
+    edition = drafted(service)
+    with TestClient(create_web(service.app, service.clock), base_url="https://recap.example.com") as client:
+        yield client, urlsplit(service.app.links.preview(edition.id)).path, tmp_path
+    service.close()
+
+
+def test_it_follows_the_theme_and_the_templates_while_the_service_runs(designed):
+    client, path, folder = designed
+    assert "was changed since" not in client.get(path).text
+    assert "#00539f" in client.get(f"{path}/html").text
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("#00539f", "#007a3d"))
+    shown = client.get(f"{path}/html").text
+    assert "#007a3d" in shown and "#00539f" not in shown
+    (folder / "templates" / "digest" / "subject.txt").write_text("Of our own: {{ title }}")
+    page = client.get(path).text
+    assert "Of our own: The Weekly Recap" in page
+    assert "start it again before the mail goes out" in page
+
+
+def test_a_mistake_is_shown_to_the_desk_in_the_words_of_the_command(designed):
+    client, path, folder = designed
+    body = folder / "templates" / "digest" / "body.html"
+    body.write_text("{% extends 'layout.html' %}\n{% block content %}\n{{ titel }}{% endblock %}")
+    page = client.get(path)
+    assert page.status_code == 200
+    assert "templates/digest/body.html, line 3: nothing is known by the name" in page.text
+    assert "Did you mean" in page.text
+    assert client.get(f"{path}/html").status_code == 404
+    body.unlink()
+    assert "The Weekly Recap" in client.get(f"{path}/html").text
+    (folder / "config.toml").write_text("[site]\nname = Post\n")
+    assert "line 2 cannot be read: name = Post" in client.get(path).text
+
+
+def test_it_says_that_an_edition_does_not_go_out_by_itself_and_what_to_do(web, path):
+    from digest import desk
+
+    assert 'class="notice"' not in web.client.get(path).text
+    desk.hold(web.service.app.store, 1, "a word is missing")
+    page = web.client.get(path).text
+    assert "A word is missing." in page and "digest edition approve 1" in page
+
+
+def test_addresses_in_findings_begin_as_addresses_do(web, path):
+    assert '<p dir="auto">Http' not in web.client.get(path).text
+
+
 def test_no_other_link_opens_it_and_no_log_holds_its_token(web, path):
     other = web.service.app.links.progress(1).rpartition("/")[2]
     for token in (other, "x", path.rpartition("/")[2][:-2]):
@@ -190,7 +254,7 @@ def test_the_page_works_without_javascript_on_a_phone_and_on_a_desk(chromium, de
         page.locator("label", has_text=words).first.click()
 
     def wait(scheme: str, images: int) -> None:
-        for shown in (600, 360) if width > 1000 else (600,):
+        for shown in (600, 360) if width > 1000 else (360,):  # on a phone it begins with the narrow one
             frame(page, scheme, images, shown).locator("h1").wait_for()
 
     wait("light", 1)
@@ -203,9 +267,9 @@ def test_the_page_works_without_javascript_on_a_phone_and_on_a_desk(chromium, de
     look("3-images-off")
     choose("Light")
     if width < 1000:
-        choose("360 px")
-        frame(page, "light", 0, 360).locator("h1").wait_for()
-        look("4-narrow")
+        choose("600 px")
+        frame(page, "light", 0, 600).locator("h1").wait_for()
+        look("4-wide")
     for name in ("Plain text", "Source", "Checks"):
         choose(name)
         look(f"5-{name.split()[-1].lower()}")
