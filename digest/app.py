@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -13,7 +13,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest import accounting, collecting, publishing
-from digest.app_mail import letters, server, targets
+from digest.app_mail import letters, renderer_of, server, targets
 from digest.app_preflight import Preflight
 from digest.bookkeeping import Books
 from digest.config import Config, split_mailbox
@@ -33,9 +33,8 @@ from digest.mail.envelope import Parcel
 from digest.mail.letters import Letters
 from digest.mail.render import DigestIssue, Renderer
 from digest.mail.targets import Targets
-from digest.mail.theme import Theme
 from digest.sources import Source
-from digest.store import Store, editions
+from digest.store import Store, deliveries, editions
 from digest.store.migrate import check_schema
 
 Clock = Callable[[], datetime]
@@ -119,6 +118,8 @@ class App:
                 layout=section.layout,
                 show_views=section.show_views,
                 note=edition.note,
+                editor=section.editor,
+                archives_url=self.links.url("archive"),
             )
         )
         parts = (rendered.subject, rendered.preheader, rendered.html, rendered.text, rendered.mark)
@@ -233,18 +234,23 @@ class App:
         return Sender(books, Judge(patience))
 
     def sample(self, edition: Edition, address: str, now: datetime) -> tuple[Rendering, Parcel]:
-        """An edition as a reader at `address` would get it, frozen or not."""
+        """An edition as a reader at `address` would get it, frozen or not, in the newsletter's language."""
+        return next(self.samples(edition, address, now))
+
+    def samples(self, edition: Edition, address: str, now: datetime) -> Iterator[tuple[Rendering, Parcel]]:
+        """The same in every language it goes out in, the newsletter's own first. Raises WrongState."""
         newsletter = self.newsletters[edition.newsletter]
         with self.store.read() as tx:
-            frozen = editions.frozen(tx, edition.id)
+            frozen = {each.language: each for each in editions.frozen(tx, edition.id)}
             picks = editions.picked(tx, edition.id)
+            others = list(frozen) or deliveries.other_languages(tx, newsletter.name, newsletter.language)
         if not picks:
             hint = "it has no articles; run `digest collect`, then `digest edition draft`"
             raise WrongState("edition", edition.id, edition.state, "shown", hint)
-        rendering = (
-            _in(frozen, newsletter.language) if frozen else self.press(newsletter, edition, picks, newsletter.language)
-        )
-        return rendering, self.letters.sample(rendering, newsletter.name, address, now)
+        for code in dict.fromkeys((newsletter.language, *others)):
+            if not frozen or code in frozen:
+                rendering = frozen.get(code) or self.press(newsletter, edition, picks, code)
+                yield rendering, self.letters.sample(rendering, newsletter.name, address, now)
 
     async def send_one(self, parcel: Parcel) -> Receipt:
         """Hand one message to the first mail server, outside of any edition. Raises TransportError, ConnectionLost."""
@@ -265,17 +271,13 @@ class App:
         self.store.close()
 
 
-def _in(frozen: Sequence[Rendering], language: str) -> Rendering:
-    return next((each for each in frozen if each.language == language), frozen[0])
-
-
 def build(config: Config, *, checked: bool = True) -> App:
     """The whole service from its configuration. Raises SchemaMismatch when `checked` and the schema is another."""
+    renderer = renderer_of(config)
     store = Store(config.database_url)
     if checked:
         check_schema(store)
     links = Links(config.web.secret.get_secret_value(), config.web.base_url)
-    renderer = _renderer(config)
     newsletters = {name: config.newsletter(name) for name in config.newsletters}
     return App(
         config=config,
@@ -286,10 +288,3 @@ def build(config: Config, *, checked: bool = True) -> App:
         servers=tuple(server(config, name, each) for name, each in config.smtp.each().items()),
         newsletters=newsletters,
     )
-
-
-def _renderer(config: Config) -> Renderer:
-    """With the publisher's own templates first, and the publisher's look."""
-    folders = [config.folder / config.theme.templates] if config.theme.templates else []
-    look = {name: value for name, value in dict(config.theme).items() if name != "templates"}
-    return Renderer(folders, Theme(**look))

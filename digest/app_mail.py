@@ -13,11 +13,29 @@ from digest.domain.links import Links
 from digest.domain.newsletters import Newsletter
 from digest.domain.pace import Caps
 from digest.mail import smtp
+from digest.mail.clean import clean_header
+from digest.mail.languages import LANGUAGES
 from digest.mail.letters import Letters, Publication, Senders
 from digest.mail.render import Invitation, Rendered, Renderer
 from digest.mail.targets import ArticleLinks, Pictures, Targets
+from digest.mail.theme import Theme
 from digest.mail.wire import Sign
 from digest.store import Store, editions, workers
+
+
+def renderer_of(config: Config) -> Renderer:
+    """With the publisher's own templates first, and the publisher's look."""
+    folders = [config.folder / config.theme.templates] if config.theme.templates else []
+    look = {name: value for name, value in dict(config.theme).items() if name != "templates"}
+    return Renderer(folders, Theme(**look))
+
+
+def prove_templates(config: Config) -> None:
+    """Make every mail once of sample words, if the publisher has templates. Raises RenderError."""
+    if config.theme.templates:
+        from digest.mail.proof import prove
+
+        prove(renderer_of(config), LANGUAGES)
 
 
 def letters(
@@ -105,7 +123,7 @@ def _senders(config: Config) -> Senders:
 
     def named(mailbox: str) -> tuple[str, str]:
         name, address = split_mailbox(mailbox)
-        return name or config.site.name, address
+        return clean_header(name or config.site.name), address
 
     return Senders(
         digest=named(mail.from_),

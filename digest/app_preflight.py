@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from digest import preflight
@@ -51,11 +51,24 @@ class Preflight:
         """These findings, and those that config.toml allows."""
         return frozenset({*names, *self.config.newsletters[newsletter].allow})
 
-    async def everything(self, specimen: Specimen, html: str) -> list[Finding]:
-        """What all rules find, those that ask the site too; `html` holds the links as they are on the site."""
+    def by_rules(self, edition: Edition, specimens: Sequence[Specimen]) -> list[Finding]:
+        """What the rules find in the mail, and what was noted of the list; the newsletter's own language comes first.
+
+        What is found in another language only is said so.
+        """
+        main, *others = specimens
+        found = [*preflight.of_list(edition), *examine(main)]
+        for other in others:
+            code = str(other.parsed["Content-Language"])
+            found += [replace(each, text=f"in {code}: {each.text}") for each in examine(other) if each not in found]
+        return ordered(found)
+
+    async def around(self, html: str, edition: Edition, picks: Sequence[Pick]) -> list[Finding]:
+        """What comes of asking for the pages and pictures of an html with the links as they are on the site."""
         hosts = [host for each in self.config.sources for host in each.private_hosts]
-        seen = await preflight.look_around(html, f"{self.config.web.base_url}/", [self.config.site.url], hosts)
-        return ordered([*examine(specimen), *seen])
+        own, site = f"{self.config.web.base_url}/", self.config.site.url
+        known = preflight.origins(picks, edition.note, site)
+        return await preflight.look_around(html, own, [site], hosts, known)
 
 
 def circumstances(config: Config, audience: int) -> Circumstances:
@@ -70,4 +83,5 @@ def circumstances(config: Config, audience: int) -> Circumstances:
         is_relay_local=all(is_loopback(each.host) for each in config.smtp.each().values()),
         postal_address=config.site.postal_address,
         audience=audience,
+        theme={name: value for name, value in dict(config.theme).items() if str(value).startswith("#")},
     )

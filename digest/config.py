@@ -11,13 +11,15 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from digest.config_bounces import Bounces, Webhooks
-from digest.config_mail import Mail, ThemeSection
+from digest.config_mail import Dkim, Mail, ThemeSection
 from digest.config_newsletters import NewsletterSection
 from digest.config_sources import AnySource
 from digest.config_subscribing import Subscribing
 from digest.config_types import (
     Duration,
+    Line,
     Mailbox,
+    PublicAddress,
     Section,
     WebAddress,
     Zone,
@@ -38,7 +40,7 @@ __all__ = ["Config", "is_loopback", "split_mailbox"]
 class Site(Section):
     """The publisher's site."""
 
-    name: str = Field(min_length=1)
+    name: Line
     url: WebAddress
     language: Literal["en", "pl", "uk"] = "en"
     timezone: Zone = "UTC"
@@ -50,7 +52,7 @@ class Site(Section):
 class Web(Section):
     """The public pages. Links in mails are made from `base_url` only."""
 
-    base_url: WebAddress
+    base_url: PublicAddress
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     secret: SecretStr
@@ -144,23 +146,6 @@ class Smtp(SmtpServer):
         return merged or {"smtp": SmtpServer.model_validate(shared)}
 
 
-class Dkim(Section):
-    """Signing by ourselves, for those whose mail server does not."""
-
-    domain: str = ""  # empty: that of [mail] from
-    selector: str = ""
-    key_file: str = ""
-    ed25519_selector: str = ""
-    ed25519_key_file: str = ""
-
-    @model_validator(mode="after")
-    def _whole(self) -> Dkim:
-        for selector, key_file in ((self.selector, self.key_file), (self.ed25519_selector, self.ed25519_key_file)):
-            if bool(selector) != bool(key_file):
-                raise ValueError("a selector and its key file go together: give both or neither")
-        return self
-
-
 class Desk(Section):
     """The editors. Each address hears of drafts, holds and troubles."""
 
@@ -220,6 +205,7 @@ class Config(Section):
     )
     sources: tuple[AnySource, ...] = ()
     folder: Path = Field(Path(), exclude=True)
+    file: Path | None = Field(None, exclude=True)  # what was read, to see when it changes
 
     @field_validator("sources")
     @classmethod
@@ -244,7 +230,7 @@ class Config(Section):
             if unknown := sorted(set(section.selection.views_from) - known):
                 raise ValueError(
                     f"newsletters.{name}.selection.views_from: there is no source {unknown[0]!r};"
-                    f" config.toml has: {', '.join(sorted(known)) or 'none'}"
+                    f" config.toml has: {', '.join(sorted(known)) or 'none yet: add a [[sources]] section'}"
                 )
         return self
 

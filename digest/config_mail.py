@@ -1,10 +1,10 @@
-"""The mail's own settings: who it is from, and where its links and pictures lead."""
+"""The mail's own settings: who it is from, where its links and pictures lead, how it is signed, how it looks."""
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from digest.config_types import Colour, Fonts, Mailbox, Picture, Section
+from digest.config_types import Colour, Fonts, Mailbox, Picture, Pixels, Section
 from digest.domain.campaign import PLACEHOLDERS, Campaign, unknown_placeholder
 
 
@@ -46,6 +46,23 @@ class Mail(Section):
     utm: Utm = Utm()
 
 
+class Dkim(Section):
+    """Signing by ourselves, for those whose mail server does not."""
+
+    domain: str = ""  # empty: that of [mail] from
+    selector: str = ""
+    key_file: str = ""
+    ed25519_selector: str = ""
+    ed25519_key_file: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Dkim:
+        for selector, key_file in ((self.selector, self.key_file), (self.ed25519_selector, self.ed25519_key_file)):
+            if bool(selector) != bool(key_file):
+                raise ValueError("a selector and its key file go together: give both or neither")
+        return self
+
+
 class ThemeSection(Section):
     """How mails look. The keys are those of digest.mail.theme.Theme, and `templates`."""
 
@@ -63,7 +80,8 @@ class ThemeSection(Section):
     line_dark: Colour = "#37383c"
     serif: Fonts = "Georgia, 'Times New Roman', serif"
     sans: Fonts = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-    radius: int = Field(6, ge=0, le=40)
+    radius: Pixels = Field(6, ge=0, le=40)
     logo: Picture = ""
-    logo_width: int = Field(240, ge=16, le=536)
+    logo_dark: Picture = ""
+    logo_width: Pixels = Field(240, ge=16, le=536)
     templates: str = ""

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from digest.config_types import Duration, Section
+from digest.config_types import Duration, Line, Section
 from digest.config_types import zone as _zone
 from digest.domain.findings import NAMES, unknown
 from digest.domain.newsletters import (
@@ -27,7 +27,7 @@ from digest.domain.periods import Schedule
 class BlockSection(Section):
     """A part of the mail under a heading of its own."""
 
-    title: str
+    title: Line
     kind: BlockKind = BlockKind.TOP
     count: int = Field(3, ge=1, le=50)
     section: str = ""
@@ -84,7 +84,7 @@ class PlausibilitySection(Section):
 class NewsletterSection(Section):
     """One newsletter."""
 
-    title: str = Field(min_length=1)
+    title: Line
     promise: str = "The week’s most read stories, every Saturday morning. We don’t spam."
     language: Literal["", "en", "pl", "uk"] = ""  # empty: the site's
     timezone: Annotated[str, BeforeValidator(lambda v: _zone(v) if v else v)] = ""  # empty: the site's
@@ -97,6 +97,7 @@ class NewsletterSection(Section):
     show_views: bool = True
     welcome: bool = False
     goodbye: bool = False
+    editor: str = ""
     selection: SelectionSection = SelectionSection()
     plausibility: PlausibilitySection = PlausibilitySection()
 

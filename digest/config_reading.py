@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -31,20 +32,46 @@ def read_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
         raise ConfigurationError(
             ["there is no such file; run `digest init` to make one, or name it with --config"], str(path)
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([_unreadable(path, str(error))], str(path)) from None
+    except (UnicodeDecodeError, OSError) as error:
         raise ConfigurationError([f"it cannot be read: {error}"], str(path)) from None
     problems: list[str] = []
     _overlay_environment(raw, environ, problems)
     _load_secret_files(raw, path.parent, problems)
     problems += _unknown_keys(raw, Config, ())
     try:
-        config = Config.model_validate({**raw, "folder": path.parent})
+        config = Config.model_validate({**raw, "folder": path.parent, "file": path})
     except ValidationError as error:
         problems += [_explain(each) for each in error.errors() if each["type"] != "extra_forbidden"]
         raise ConfigurationError(problems, str(path)) from None
+    problems += _missing_templates(config)
     if problems:
         raise ConfigurationError(problems, str(path))
     return config
+
+
+def _unreadable(path: Path, said: str) -> str:
+    """What the parser says, the line it means, and the mistake that is made most."""
+    found = re.search(r"\(at line (\d+), column \d+\)", said)
+    if found is None:
+        return f"it cannot be read: {said}"
+    number = int(found[1])
+    line = path.read_text(encoding="utf-8").split("\n")[number - 1].strip()
+    remedy = {
+        "Invalid value": 'Put text in quotes: name = "..."; true, false and numbers stand without',
+        "Cannot overwrite a value": "It stands there twice: take one away",
+        "Cannot declare": "That section is there already: put the lines into it",
+    }
+    hint = next((fix for words, fix in remedy.items() if said.startswith(words)), "")
+    return f"line {number} cannot be read: {line[:120]}\n    {said.partition(' (at line')[0]}. {hint}".rstrip(". ")
+
+
+def _missing_templates(config: Config) -> list[str]:
+    name = config.theme.templates
+    if not name or (config.folder / name).is_dir():
+        return []
+    return [f"theme.templates: there is no folder {name!r} beside the configuration; make it, or mend the name"]
 
 
 def _overlay_environment(raw: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
@@ -142,11 +169,36 @@ def _explain(error: Any) -> str:
         return f"{where}: it is missing; {remedy}"
     if error["type"] == "union_tag_invalid":
         return _explain_kind(error)
-    message = error["msg"].removeprefix("Value error, ")
+    message = _plain(error)
     given = error.get("input")
     secret = any(part in _SECRETS for part in error["loc"]) or "sql" in error["loc"]
     shown = "" if secret or isinstance(given, dict | list | tuple) else f" (it is {given!r})"
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def _plain(error: Any) -> str:
+    """What is wrong with a value, without the words of programmers."""
+    kind, more = error["type"], error.get("ctx") or {}
+    if kind in ("literal_error", "enum"):
+        return f"write {more['expected']}".replace("'", '"')
+    bounds = {"greater_than_equal": ("ge", "or more"), "less_than_equal": ("le", "or less")}
+    if kind in bounds:
+        return f"write {more[bounds[kind][0]]} {bounds[kind][1]}"
+    said = {
+        "greater_than": f"write more than {more.get('gt')}",
+        "int_parsing": "write a whole number",
+        "int_type": "write a whole number",
+        "int_from_float": "write a whole number",
+        "float_parsing": "write a number",
+        "float_type": "write a number",
+        "bool_parsing": "write true or false",
+        "bool_type": "write true or false",
+        "string_type": 'write text in quotes: "..."',
+        "string_too_short": "it must not be empty",
+        "tuple_type": 'write a list: ["...", "..."]',
+        "model_type": "it is a section of its own: write its keys below [its.name]",
+    }
+    return str(said.get(kind, error["msg"].removeprefix("Value error, ")))
 
 
 def _explain_kind(error: Any) -> str:

@@ -64,6 +64,15 @@ class Subscribing(Section):
     privacy_url: str = Field("", pattern=r"^$|^https?://\S+$")
     privacy_version: str = Field("", max_length=60)
 
+    @field_validator("consent")
+    @classmethod
+    def _can_be_filled(cls, value: str) -> str:
+        try:
+            value.format(title="", site="")
+        except (LookupError, ValueError, AttributeError):
+            raise ValueError("of braces only {title} and {site} may stand in it; write {{ and }} for others") from None
+        return value
+
     @field_validator("refused_domains")
     @classmethod
     def _lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -74,6 +74,16 @@ class RenderError(DigestError):
         super().__init__(f"the mail failed the check {check!r}: {detail}")
 
 
+class TemplateMistake(RenderError):
+    """A template cannot be used: `place` is its file, `line` counts from 1; the rest is for its author."""
+
+    def __init__(self, place: str, line: int, reason: str, remedy: str = "") -> None:
+        self.place, self.line, self.reason, self.remedy = place, line, reason, remedy
+        super().__init__("template", reason)
+        said = f"{place}, line {line}: {reason}" + (f". {remedy}" if remedy else "")
+        self.args = (_shown(said),)
+
+
 class NotFit(DigestError):
     """An edition has faults that keep it from being sent: `faults` holds (name, what, remedy) of each."""
 

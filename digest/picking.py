@@ -6,6 +6,7 @@ of them. With that record a stranger can do the ranking again by hand.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -16,8 +17,8 @@ from typing import Any
 from digest import descent
 from digest.descent import Descent, Pages
 from digest.domain.articles import Article
-from digest.domain.editions import Basis, Edition, Pick
-from digest.domain.newsletters import Fallback, Newsletter, Published, TooFew
+from digest.domain.editions import NOT_PLAUSIBLE, Basis, Edition, Pick
+from digest.domain.newsletters import BlockKind, Fallback, Newsletter, Published, TooFew
 from digest.domain.periods import Period
 from digest.domain.plausibility import Counted, odd_about
 from digest.domain.ranking import Candidate, Ranked
@@ -66,17 +67,22 @@ def choose(tx: Transaction, newsletter: Newsletter, period: Period) -> Choice:
         ranked = down.judge([*known, *more], to_the_end=True, by_newest=by_newest)
     record = Record(_rules(newsletter), _window(found, period), ranked, down.rest)
     basis = Basis.NEWEST if by_newest else Basis.VIEWS
-    return Choice(record, basis, tuple(odd), (*_notes(found, period), *_empty_blocks(newsletter, ranked)))
+    return Choice(record, basis, tuple(odd), (*_notes(found, period), *_short_blocks(newsletter, ranked)))
 
 
-def _empty_blocks(newsletter: Newsletter, ranked: Sequence[Ranked]) -> list[str]:
-    filled = {each.block for each in ranked if each.kept}
+def _short_blocks(newsletter: Newsletter, ranked: Sequence[Ranked]) -> list[str]:
+    """Which blocks got fewer articles than they have room for; the desk alone fills those for pins."""
+    filled = Counter(each.block for each in ranked if each.kept)
     sections = sorted({each.candidate.section for each in ranked if each.candidate.section})[:12]
-    return [
-        f"block {block.title!r} is empty: no article of section {block.section!r}; there are: {', '.join(sections)}"
-        for block in newsletter.selection.blocks
-        if block.section and block.title not in filled
-    ]
+    notes = []
+    for block in newsletter.selection.blocks:
+        got, whose = filled[block.title], f" of section {block.section!r}" if block.section else ""
+        if block.section and not got:
+            there = ", ".join(sections)
+            notes.append(f"block {block.title!r} is empty: no article{whose}; there are: {there}")
+        elif got < block.count and block.kind in (BlockKind.TOP, BlockKind.SECTION):
+            notes.append(f"block {block.title!r} has {got} of its {block.count}: there is no more{whose} to take")
+    return notes
 
 
 def _counted(tx: Transaction, newsletter: Newsletter, period: Period, found: PeriodViews, most: int) -> Counted:
@@ -156,7 +162,7 @@ def keep(tx: Transaction, newsletter: Newsletter, edition: Edition, choice: Choi
     """Make the choice the edition's. Raises TooFewArticles; the record and its notes are kept all the same."""
     candidates.save(tx, edition.id, choice.record)
     editions.save_picks(tx, edition.id, choice.kept)
-    notes = [*(f"not plausible: {each}" for each in choice.odd), *choice.notes]
+    notes = [*(f"{NOT_PLAUSIBLE}{each}" for each in choice.odd), *choice.notes]
     editions.update(tx, edition.id, basis=choice.basis, notes=notes)
     must_be_enough(newsletter, choice.kept)
 

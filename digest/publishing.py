@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from digest import picking
+from digest import lateness, picking
 from digest.domain import notices
 from digest.domain.deliveries import Settled
-from digest.domain.editions import UNFROZEN, Edition, EditionState, Pick, Rendering
+from digest.domain.editions import FOR_SIZE, UNFROZEN, Edition, EditionState, Pick, Rendering, with_sizes
 from digest.domain.looking import LookAgain, Looked, NotLookedAt
 from digest.domain.newsletters import Approval, Fallback, Newsletter
 from digest.domain.periods import Period
@@ -60,6 +60,7 @@ def draft(
                 _lay_out(tx, press, newsletter, editions.required(tx, edition.id))
         except TooFewArticles as error:
             editions.move(tx, edition.id, EditionState.SKIPPED, reason=str(error))
+        lateness.note_a_late_draft(tx, newsletter, edition.id, now)
         drafted = editions.required(tx, edition.id)
     if tell_desk and choice.odd and drafted.notes != edition.notes:
         tell_desk(
@@ -71,12 +72,20 @@ def draft(
 
 
 def _lay_out(tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition) -> None:
-    """See that the mail can be made of the picks."""
-    rendering = press(newsletter, edition, editions.picked(tx, edition.id), newsletter.language)
+    """See that the mail can be made of the picks, in every language it has readers in."""
+    renderings = _in_each_language(tx, press, newsletter, edition, editions.picked(tx, edition.id))
     is_monthly = _is_first_of_month(tx, newsletter, edition)
     audience, excluded = deliveries.count_audience(tx, newsletter.name, edition.created_at, is_monthly=is_monthly)
-    notes = [*edition.notes, *(f"so that mailboxes show it whole: {each}" for each in rendering.shortened)]
-    editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded, notes=notes)
+    notes, subject = with_sizes(edition.notes, renderings), renderings[0].subject
+    editions.update(tx, edition.id, subject=subject, audience=audience, excluded=excluded, notes=notes)
+
+
+def _in_each_language(
+    tx: Transaction, press: Press, newsletter: Newsletter, edition: Edition, picks: Sequence[Pick]
+) -> list[Rendering]:
+    """The edition laid out for all its readers; the newsletter's own language comes first."""
+    languages = [newsletter.language, *deliveries.other_languages(tx, newsletter.name, newsletter.language)]
+    return [press(newsletter, edition, picks, language) for language in languages]
 
 
 # --- sending -------------------------------------------------------------------------------------
@@ -135,14 +144,14 @@ def _freeze_and_queue(
     if not picks:
         raise TooFewArticles(0, 1)
     present = editions.required(tx, edition.id)
-    languages = [newsletter.language, *deliveries.other_languages(tx, newsletter.name, newsletter.language)]
-    rendering, *others = [press(newsletter, present, picks, language) for language in languages]
-    editions.freeze(tx, [rendering, *others])
+    renderings = _in_each_language(tx, press, newsletter, present, picks)
+    editions.freeze(tx, renderings)
     is_monthly = _is_first_of_month(tx, newsletter, edition)
     audience, queued, excluded = deliveries.queue_edition(tx, edition, now, is_monthly=is_monthly)
     if queued + excluded != audience:
         raise DigestError(f"{queued} prepared and {excluded} excluded are not the {audience} readers of the edition")
-    editions.update(tx, edition.id, subject=rendering.subject, audience=audience, excluded=excluded)
+    notes, subject = with_sizes(present.notes, renderings), renderings[0].subject
+    editions.update(tx, edition.id, subject=subject, audience=audience, excluded=excluded, notes=notes)
 
 
 def _is_first_of_month(tx: Transaction, newsletter: Newsletter, edition: Edition) -> bool:
@@ -169,7 +178,7 @@ def publish_due(
         edition = editions.by_period_end(tx, newsletter.name, period.end)
         awaited = deliveries.was_awaited(tx, newsletter.name, send_at)
     if edition is None and missed:
-        return _record_missed(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
+        return lateness.record(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
     if edition is None:
         edition = draft(store, press, newsletter, period.end, now, tell_desk)
         if edition.state is EditionState.SKIPPED and not edition.reason.startswith(_NOT_PLAUSIBLE):  # that was told
@@ -181,44 +190,23 @@ def publish_due(
     if now < send_at or edition.state not in UNFROZEN or not _may_go(newsletter, edition):
         return edition
     if missed:
-        return _skip_missed(store, newsletter, edition, tell_desk, now)
+        return lateness.pass_over(store, newsletter, edition, tell_desk, now)
     released = release(store, press, newsletter, edition.id, now, look_again)
     if released.state is EditionState.SKIPPED:
         tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(released))
-    elif changed := [note for note in released.notes if note not in edition.notes]:
+    elif changed := [note for note in released.notes if note not in edition.notes and not note.startswith(FOR_SIZE)]:
         tell_desk(edition.id, f"{newsletter.title}: the list was corrected", notices.corrected(changed))
     return released
-
-
-def _may_go(newsletter: Newsletter, edition: Edition) -> bool:
-    if edition.state is EditionState.HELD:
-        return False
-    return edition.state is EditionState.APPROVED or newsletter.approval is Approval.NONE
-
-
-def _record_missed(store: Store, newsletter: Newsletter, period: Period, tell_desk: TellDesk, now: datetime) -> Edition:
-    """Nothing ran at the hour: keep a record of it. It can still be drafted and sent by hand."""
-    with store.begin() as tx:
-        edition = editions.create(tx, newsletter, period, now) or editions.by_period_end(
-            tx, newsletter.name, period.end
-        )
-    assert edition is not None, "a period has an edition once it was created"
-    return _skip_missed(store, newsletter, edition, tell_desk, now)
 
 
 def _tell_nobody(edition_id: int, subject: str, text: str) -> None:
     """A new installation: nobody was promised that edition, so the desk need not hear that it was missed."""
 
 
-def _skip_missed(store: Store, newsletter: Newsletter, edition: Edition, tell_desk: TellDesk, now: datetime) -> Edition:
-    hours = (now - edition.send_at).total_seconds() / 3600
-    limit = newsletter.catch_up.total_seconds() / 3600
-    reason = f"missed: Digest was started {hours:.1f} hours late, and the catch-up limit is {limit:g} hours"
-    with store.begin() as tx:
-        moved = editions.move(tx, edition.id, EditionState.SKIPPED, reason=reason)
-    if moved:
-        tell_desk(edition.id, f"{newsletter.title}: an edition was missed", notices.missed(edition, reason))
-    return get(store, edition.id)
+def _may_go(newsletter: Newsletter, edition: Edition) -> bool:
+    if edition.state is EditionState.HELD:
+        return False
+    return edition.state is EditionState.APPROVED or newsletter.approval is Approval.NONE
 
 
 # --- looking -------------------------------------------------------------------------------------

@@ -101,7 +101,8 @@ async def publish(app: App, newsletter: Newsletter, clock: Clock) -> None:
     """Do what the newsletter's schedule asks for now."""
     edition = await app.publish_due(newsletter, clock())
     if edition is not None:
-        log.info("%s: edition %d is %s %s", newsletter.name, edition.id, edition.state, edition.reason)
+        why = f": {edition.reason}" if edition.reason else ""
+        log.info("%s: edition %d is %s%s", newsletter.name, edition.id, edition.state, why)
 
 
 async def bounces(app: App, clock: Clock) -> None:

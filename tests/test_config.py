@@ -151,3 +151,111 @@ def test_pictures_lie_beside_the_database(write, tmp_path):
     assert [str(each) for each in folders] == [f"{tmp_path}/cache/img", "/var/lib/digest/cache/img"]
     postgresql = '[database]\nurl = "postgresql://digest@db.example.com/digest"\n'
     assert read_config(write(GOOD + postgresql), {}).image_folder == tmp_path / "cache" / "img"
+
+
+@pytest.mark.parametrize("title", ["The\\tRecap", "The\\nRecap", "The \\u0085 Recap", "Recap " * 20])
+def test_a_name_that_no_header_can_hold_is_refused_before_any_mail_is_made(write, title):
+    assert "newsletters.weekly.title" in problems(write(GOOD.replace("The Weekly Recap", title)))
+    assert "site.name" in problems(write(GOOD.replace("The Vistula Post", title)))
+    assert "mail.from" in problems(write(GOOD.replace("The Recap <", f"{title} <")))
+
+
+@pytest.mark.parametrize("consent", ["I want {titel}.", "I want { it }.", "I want {title.", "I want {0}.", "{title.x}"])
+def test_a_consent_that_cannot_be_filled_in_is_refused_before_a_reader_sees_it(write, consent):
+    said = problems(write(GOOD + f'[subscribing]\nconsent = "{consent}"\n'))
+    assert "subscribing.consent: of braces only {title} and {site}" in said
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://żółw.pl/", "https://xn--w-uga1v8h.pl"),
+        ("https://recap.example.com/łódź", "https://recap.example.com/%C5%82%C3%B3d%C5%BA"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("http://127.0.0.1:8080/a%20b", "http://127.0.0.1:8080/a%20b"),
+    ],
+)
+def test_every_link_begins_in_ascii_as_a_header_needs_it(write, written, read):
+    # with letters of another kind in it no message could be written, and every reader would have been given up
+    assert read_config(write(GOOD.replace("https://recap.example.com", written)), {}).web.base_url == read
+
+
+@pytest.mark.parametrize("rest", ["/a b", "/>x", "/'q", "?x=1", "#f", ":99999", "\\nX: y", "\\\\@evil.example"])
+def test_an_address_that_would_break_links_is_refused(write, rest):
+    assert "web.base_url: write" in problems(write(GOOD.replace("recap.example.com", f"recap.example.com{rest}", 1)))
+
+
+def test_a_password_in_the_address_of_our_pages_is_refused(write):
+    assert "web.base_url: write" in problems(write(GOOD.replace("recap.example.com", "user:pw@recap.example.com", 1)))
+
+
+@pytest.mark.parametrize("logo", ["https://", "https:///logo.png", "http://x.pl/logo.png", "https://x.pl/a b.png"])
+def test_a_logo_that_no_mail_can_show_is_refused(write, logo):
+    assert "theme.logo: write an https address" in problems(write(GOOD + f'[theme]\nlogo = "{logo}"\n'))
+
+
+def test_mail_is_from_one_mailbox(write):
+    said = problems(write(GOOD.replace("The Recap <", "The Desk <desk@example.com>, The Recap <")))
+    assert "mail.from: write one mailbox" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('accent = "#00539"', "write a colour as #rrggbb, such as #00539f (it is '#00539')"),
+        ('accent = "red"', "write a colour as #rrggbb"),
+        ('serif = "Georgia; color: red"', "write names of fonts with commas between"),
+        ('radius = "6px"', "write a number of pixels without quotes and unit: 6"),
+        ("radius = 99", "write 40 or less"),
+        ('logo = "http://news.example.com/logo.png"', "write an https address"),
+        ("accent = 5", 'write text in quotes: "..."'),
+    ],
+)
+def test_a_wrong_look_is_told_in_plain_words(write, line, words):
+    said = problems(write(f"{GOOD}[theme]\n{line}\n"))
+    assert f"theme.{line.partition(' ')[0]}: {words}" in said
+
+
+def test_a_short_colour_is_one_too(write):
+    assert read_config(write(f'{GOOD}[theme]\naccent = "#fA0"\n'), {}).theme.accent == "#ffAA00"
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "192.168.1.5:81", "laptop", "site.local"])
+def test_a_logo_in_ones_own_network_may_be_tried_without_tls(write, host):
+    logo = f"http://{host}/logo.png"
+    assert read_config(write(f'{GOOD}[theme]\nlogo = "{logo}"\n'), {}).theme.logo == logo
+
+
+def test_other_wrong_values_are_told_in_plain_words(write):
+    text = GOOD.replace("[newsletters.weekly]", '[newsletters.weekly]\nlayout = "picture"\nshow_views = "perhaps"')
+    said = problems(write(text + '[smtp]\nconnections = "many"\n'))
+    assert 'newsletters.weekly.layout: write "images" or "text" (it is \'picture\')' in said
+    assert "newsletters.weekly.show_views: write true or false" in said
+    assert "smtp.connections: write a whole number" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("editor = Anna", "line 12 cannot be read: editor = Anna\n    Invalid value. Put text in quotes"),
+        (
+            'title = "again"',
+            'line 12 cannot be read: title = "again"\n    Cannot overwrite a value. It stands there twice',
+        ),
+        ("[site]", "line 12 cannot be read: [site]\n    Cannot declare ('site',) twice. That section is there already"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_shown_with_the_likeliest_remedy(write, line, words):
+    assert words in problems(write(GOOD + line + "\n"))
+
+
+def test_views_from_a_source_where_there_is_none_asks_for_a_source(write):
+    said = problems(write(GOOD + '[newsletters.weekly.selection]\nviews_from = ["log"]\n'))
+    assert "config.toml has: none yet: add a [[sources]] section" in said
+
+
+def test_a_folder_of_templates_must_be_there(write, tmp_path):
+    path = write(f'{GOOD}[theme]\ntemplates = "templates"\n')
+    assert "theme.templates: there is no folder 'templates'" in problems(path)
+    (tmp_path / "templates").mkdir()
+    assert read_config(path, {}).theme.templates == "templates"

@@ -37,7 +37,7 @@ def printed_record(said: str) -> tuple[str, str]:
 
 def paste(folder: Path, said: str) -> None:
     """Put the printed lines under [dkim] in config.toml, as a person would."""
-    lines = re.search(r"^\[dkim\]\n((?:\w+ = \".*\"\n)+)", said, re.M)
+    lines = re.search(r"In the \[dkim\] section of config\.toml, set:\n\n((?:\w+ = \".*\"\n)+)", said)
     assert lines, said
     config = folder / "config.toml"
     text = config.read_text()
@@ -155,8 +155,11 @@ def test_a_record_that_does_not_fit_says_why(operator, made):
         record.replace("p=", "t=y; p="): "only a test",
         record.replace("p=", "h=sha1; p="): "sha256",
         record.replace("p=", "s=tls; p="): "does not allow mail",
-        "v=spf1 -all": "no p=",
-        "": "no p=",
+        "v=spf1 -all": "this is the SPF record",
+        "v=DMARC1; p=none": "another key",
+        "v=DMARC1": "this is the DMARC record",
+        "v=DKIM1; k=rsa": "no p=",
+        "": "there is no record",
     }
     for text, words in wrong.items():
         said = operator.run("dkim", "check", "--selector", "one", "--record", text, status=1)
@@ -167,4 +170,4 @@ def test_a_record_that_does_not_fit_says_why(operator, made):
 def test_without_a_key_it_says_how_to_get_one(operator):
     assert "digest dkim new" in operator.run("dkim", "check", "--record", "v=DKIM1", status=2)
     said = operator.run("dkim", "check", "--selector", "none", "--record", "v=DKIM1", status=2)
-    assert "none.pem" in said and "Traceback" not in said
+    assert "[dkim] in config.toml has no selector 'none'" in said and "Traceback" not in said

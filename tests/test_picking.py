@@ -186,6 +186,31 @@ def test_blocks_and_their_headings_are_kept_with_the_picks(store, told):
     ]
 
 
+def test_an_article_that_no_block_takes_is_told_so_and_short_blocks_are_noted(store, told):
+    save(store, ["a", "b"], section="Sport")
+    save(store, ["c"], section="Culture")
+    save(store, ["d"])
+    count(store, FOUR)
+    blocks = (Block("Sport", BlockKind.SECTION, 3, "sport"), Block("Film", BlockKind.SECTION, 2, "Film"))
+    edition = draft(store, told, replace(WEEKLY, selection=Selection(min_articles=1, blocks=blocks)))
+    reasons = {each.candidate.title: each.reason for each in record(store, edition).candidates}
+    assert reasons["C"] == "3rd by views; no block takes section 'Culture'"
+    assert reasons["D"] == "4th by views; it has no section, and no block takes it"
+    assert edition.notes == (
+        "block 'Sport' has 2 of its 3: there is no more of section 'sport' to take",
+        "block 'Film' is empty: no article of section 'Film'; there are: Culture, Sport",
+    )
+
+
+def test_with_a_block_for_all_the_room_is_what_keeps_one_out(store, told):
+    save(store, FOUR, section="Culture")
+    count(store, FOUR)
+    blocks = (Block("Top", BlockKind.TOP, 2), Block("Sport", BlockKind.SECTION, 1, "Sport"))
+    edition = draft(store, told, replace(WEEKLY, selection=Selection(min_articles=1, blocks=blocks)))
+    reasons = {each.candidate.title: each.reason for each in record(store, edition).candidates}
+    assert reasons["C"] == "3rd by views; the edition holds 3"
+
+
 # --- right before freezing ------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from digest.domain.newsletters import Approval, Newsletter, Selection, TooFew
 from digest.domain.periods import Schedule
 from digest.domain.subscribers import Evidence, Way
 from digest.errors import NotFound, WrongState
-from digest.store import articles, deliveries, editions, readership
+from digest.store import articles, deliveries, editions, readership, workers
 
 WARSAW = ZoneInfo("Europe/Warsaw")
 SATURDAY = datetime(2026, 11, 28, 7, tzinfo=UTC)  # 08:00 in Warsaw
@@ -135,6 +135,64 @@ def test_a_missed_edition_can_still_be_sent_by_hand(store, told):
     assert publishing.release(store, press, WEEKLY, drafted.id, SATURDAY + 21 * HOUR).state is EditionState.SENDING
 
 
+def hand_draft(store, now, at=SATURDAY):
+    return publishing.draft(store, press, WEEKLY, at, now)
+
+
+def start_sender(store, now):
+    with store.begin() as tx:
+        workers.register(tx, "host", 1, now)
+
+
+def test_a_draft_made_by_hand_on_a_wednesday_stays_a_draft_however_often_the_service_starts(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    wednesday = SATURDAY + timedelta(days=4)
+    drafted = hand_draft(store, wednesday)
+    assert f"goes out by hand only: digest edition send {drafted.id}" in drafted.reason
+    for _ in range(3):
+        start_sender(store, wednesday + HOUR)
+        edition = publish(store, wednesday + HOUR, told)
+        assert (edition.state, edition.reason) == (EditionState.DRAFTED, drafted.reason)
+        assert hand_draft(store, wednesday + HOUR).state is EditionState.DRAFTED
+    assert told == []
+    assert counts(store, edition) == {}
+    assert publishing.release(store, press, WEEKLY, edition.id, wednesday).state is EditionState.SENDING
+
+
+def test_a_missed_edition_that_is_drafted_by_hand_is_not_missed_again(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    start_sender(store, SATURDAY - timedelta(days=30))
+    assert publish(store, SATURDAY + 20 * HOUR, told).state is EditionState.SKIPPED
+    drafted = hand_draft(store, SATURDAY + 21 * HOUR)
+    assert publish(store, SATURDAY + 22 * HOUR, told) == drafted
+    assert drafted.state is EditionState.DRAFTED
+    assert len(told) == 1
+
+
+def test_a_draft_of_a_friday_is_missed_when_the_service_ran_before_and_not_on_saturday(store, told):
+    add_articles(store, {"a": 10, "b": 30}, published=SATURDAY - timedelta(days=3))
+    add_readers(store, "alice")
+    friday = replace(WEEKLY, cutoff=Schedule.parse("fri 16:00", WARSAW))
+    start_sender(store, SATURDAY - timedelta(days=9))
+    publish(store, SATURDAY - 16 * HOUR, told, friday)
+    assert publish(store, SATURDAY + 20 * HOUR, told, friday).state is EditionState.SKIPPED
+    assert [subject for _, subject, _ in told][-1].endswith("an edition was missed")
+
+
+def test_a_draft_of_a_friday_waits_for_the_desk_when_nothing_ever_ran_before_its_hour(store, told):
+    add_articles(store, {"a": 10, "b": 30}, published=SATURDAY - timedelta(days=3))
+    add_readers(store, "alice")
+    friday = replace(WEEKLY, cutoff=Schedule.parse("fri 16:00", WARSAW))
+    publishing.draft(store, press, friday, SATURDAY, SATURDAY - 15 * HOUR)
+    start_sender(store, SATURDAY + 19 * HOUR)
+    edition = publish(store, SATURDAY + 20 * HOUR, told, friday)
+    assert edition.state is EditionState.DRAFTED
+    assert "by hand only" in edition.reason
+    assert told == []
+
+
 def test_too_few_articles_skip_the_edition_and_tell_the_desk(store, told):
     add_articles(store, {"a": 10})
     add_readers(store, "alice")
@@ -229,3 +287,23 @@ def test_what_does_not_exist_is_named(store):
         publishing.find(store, "latest")
     with pytest.raises(NotFound, match="99"):
         publishing.find(store, "99")
+
+
+def test_what_was_left_out_for_size_is_kept_for_each_language_readers_have(store, told):
+    def tight(newsletter, edition, picks, language="en"):
+        left_out = {"en": ("excerpts of at most 140 characters",), "uk": ("no excerpts",)}[language]
+        return replace(press(newsletter, edition, picks, language), shortened=left_out)
+
+    add_articles(store, {"a.pl/1": 3, "a.pl/2": 2})
+    entries = [subscribing.Entry(Address("anna", "example.com"))]
+    subscribing.bring_in(store, LINKS, entries, "weekly", "uk", Evidence(Way.OPERATOR), SATURDAY - 9 * HOUR)
+    said = [
+        "so that mailboxes show it whole: excerpts of at most 140 characters",
+        "so that mailboxes show it whole, in uk: no excerpts",
+    ]
+    drafted = publishing.draft(store, tight, WEEKLY, SATURDAY, SATURDAY)
+    assert [note for note in drafted.notes if "whole" in note] == said
+    sent = publishing.publish_due(store, tight, WEEKLY, lambda *notice: told.append(notice), SATURDAY)
+    assert [note for note in sent.notes if "whole" in note] == said
+    assert sent.state is EditionState.SENDING
+    assert not [subject for _, subject, _ in told if "corrected" in subject]

@@ -13,11 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from digest import desk, preferring
 from digest.domain.deliveries import DeliveryState
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
+from digest.store.schema import subscriptions
 from tests.servers.smtpd import Fault, RecordingServer
 from tests.service import Service
 
@@ -48,6 +50,20 @@ def test_every_confirmed_reader_gets_one_copy(service, smtpd):
     assert edition.state is EditionState.SENT
     assert recipients(smtpd) == Counter({f"reader{n}@example.com": 1 for n in range(50)})
     assert service.counts(edition) == {"sent": 50}
+
+
+def test_a_newsletter_that_learnt_another_language_since_it_was_frozen_still_goes_out(
+    service, store_url, tmp_path, smtpd
+):
+    service.add_readers(2)
+    edition = service.release()
+    other = {"weekly": {"title": "The Weekly Recap", "language": "pl"}}
+    later = Service(tmp_path, store_url, smtpd.port, fresh=False, newsletters=other)
+    with later.app.store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="pl"))
+    later.deliver(edition)
+    assert later.counts(edition) == {"sent": 2}
+    later.close()
 
 
 def test_connections_are_kept_open_and_used_for_many(service, smtpd):

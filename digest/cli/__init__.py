@@ -37,6 +37,7 @@ COMMANDS = {
     "suppressions": ("suppressions", True),
     "bounces": ("bounces", True),
     "dkim": ("dkim", True),
+    "templates": ("templates", True),
     "config": ("config", True),
 }
 

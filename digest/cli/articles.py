@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -12,7 +14,7 @@ from digest.app import App
 from digest.cli.explaining import candidate_json, explain, show_notes
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import local, print_json, say, table
-from digest.domain.articles import Article
+from digest.domain.articles import Article, Image
 from digest.domain.periods import Period
 from digest.errors import DigestError
 from digest.picking import Choice
@@ -54,11 +56,23 @@ def show(article: str = typer.Argument(help="Its id or its address."), as_json: 
     """One article as we know it."""
     with opened() as opening:
         found = _find(opening, article)
+        zone = ZoneInfo(opening.config.site.timezone)
     if as_json:
         print_json(_article_json(found))
         return
-    for name, value in _article_json(found).items():
-        say(f"{name:>14}  {value}")
+    for field in fields(found):
+        if (value := getattr(found, field.name)) not in (None, "", ()):
+            say(f"{field.name.removesuffix('_at'):>14}  {_shown(value, zone)}")
+
+
+def _shown(value: object, zone: ZoneInfo) -> str:
+    """A fact of an article as a person reads it."""
+    if isinstance(value, datetime):
+        return local(value, zone)
+    if isinstance(value, Image):
+        size = f", {value.width} x {value.height}" if value.width and value.height else ""
+        return f"{value.url}{size}" + (f", “{value.alt}”" if value.alt else ", without alt text")
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @app.command()

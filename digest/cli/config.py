@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 import typer
 
+from digest.app_mail import prove_templates, renderer_of
 from digest.cli import secret
 from digest.cli.opening import config_path, load
-from digest.cli.printing import print_json, say
+from digest.cli.printing import fail, print_json, say
 from digest.config import Config
 from digest.config_sources import FilesSource
+from digest.errors import RenderError
 
 _GOOD_SECRET = 32  # characters
 
@@ -23,11 +27,30 @@ def show() -> None:
 
 @app.command()
 def check() -> None:
-    """Read the configuration and report every mistake at once."""
+    """Read the configuration, try your own templates, and report every mistake at once."""
     config = load()
-    say(f"{config_path()} is fine: {len(config.newsletters)} newsletter(s), {len(config.sources)} source(s).")
-    for advice in [*_advice(config), *secret.advice(config)]:
+    renderer = renderer_of(config)
+    mistakes = list(renderer.mistakes()) or _made_of(config)
+    for each in mistakes:
+        fail(each)
+    if not mistakes:
+        say(f"{config_path()} is fine: {_some(config.newsletters, 'newsletter')}, {_some(config.sources, 'source')}.")
+    for advice in [*renderer.strays(), *_advice(config), *secret.advice(config)]:
         say(f"  - {advice}", "yellow")
+    raise typer.Exit(2 if mistakes else 0)
+
+
+def _made_of(config: Config) -> list[str]:
+    """What is wrong with a mail that is made of templates which can all be read."""
+    try:
+        prove_templates(config)
+    except RenderError as error:
+        return [str(error)]
+    return []
+
+
+def _some(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _advice(config: Config) -> list[str]:

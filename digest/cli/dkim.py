@@ -44,8 +44,8 @@ def new(
     say(zone_lines(name, text))
     say(f"\n   In a form instead of a zone file: name {name}, type TXT, value:\n")
     say(text)
-    say(f"\n2. Add these lines to {config_path().name}:\n", "bold")
-    say("[dkim]\n" + "\n".join(lines))
+    say(f"\n2. In the [dkim] section of {config_path().name}, set:\n", "bold")
+    say("\n".join(lines))
     say("\n3. See that the DNS has it, then start Digest again:\n", "bold")
     say(f"dig +short TXT {name}")
     say(f"digest dkim check --selector {selector} --record 'what dig printed'")
@@ -116,4 +116,8 @@ def _key_file(selector: str | None) -> Path:
     if selector is None and len(known) > 1:
         raise UsageError(f"which key? Give --selector with one of: {', '.join(known)}")
     name = selector or next(iter(known))
-    return config.folder / known.get(name, f"{name}.pem")
+    path = config.folder / known.get(name, f"{name}.pem")
+    if name not in known and not path.is_file():
+        listed = f"it has: {', '.join(known)}" if known else "it has none; make one with `digest dkim new`"
+        raise UsageError(f"[dkim] in {config_path().name} has no selector {name!r}, {listed}")
+    return path

@@ -12,8 +12,9 @@ import typer
 
 from digest import desk, publishing
 from digest.app import App
+from digest.app_preflight import READER
 from digest.cli import preflighting, sending
-from digest.cli.edition_views import edition_json, print_edition, write_preview
+from digest.cli.edition_views import KINDS, edition_json, print_edition, write_preview
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
 from digest.cli.printing import fail, local, print_json, print_json_list, say, table
 from digest.domain.deliveries import DeliveryState, Verdict, judge
@@ -21,6 +22,7 @@ from digest.domain.editions import LONGEST_NOTE, Edition, EditionState
 from digest.domain.newsletters import Approval
 from digest.errors import UsageError, WrongState
 from digest.mail.addresses import parse
+from digest.mail.note import unsupported
 
 _SCREENFUL = 1_000  # rows of a table for a person
 app = typer.Typer(help="Editions: draft, show, preview, approve, send, ...", no_args_is_help=True)
@@ -86,17 +88,17 @@ def preview(
     out: Path = typer.Option(Path("preview"), help="The folder to write into."),
     as_json: bool = _Json,
 ) -> None:
-    """Write the html, the text and the .eml exactly as a reader would get them, and say where they can be seen."""
+    """Write html, text and .eml exactly as readers get them, in each of their languages; say where they can be seen."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
-        rendering, message = opening.sample(found, "reader@example.com", clock())
-        paths = write_preview(out, found, rendering, message.content)
+        written = write_preview(out, found, list(opening.samples(found, READER, clock())))
         link = opening.links.preview(found.id)
     if as_json:
-        print_json({"edition": found.id, "subject": rendering.subject, "link": link, **paths})
+        main, *others = written
+        print_json({"edition": found.id, "link": link, **main, "others": others})
     else:
-        for path in paths.values():
-            say(str(path))
+        for path in (each[kind] for each in written for kind in KINDS):
+            say(path)
         say(f"In a browser, with `digest serve` running: {link}")
 
 
@@ -146,7 +148,7 @@ def send(
     as_json: bool = _Json,
 ) -> None:
     """Freeze the edition if need be, queue it and deliver until all is settled. Run again after a crash it goes on."""
-    with opened() as opening:
+    with opened(proved=True) as opening:  # confirmations wait in the same outbox
         found = publishing.find(opening.store, edition, newsletter)
         chosen = newsletter_named(opening, found.newsletter)
         if chosen.approval is Approval.REQUIRED and found.state is EditionState.DRAFTED:
@@ -186,6 +188,8 @@ def note(
         written = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     if len(written) > LONGEST_NOTE:
         raise UsageError(f"the note has {len(written):,} characters; {LONGEST_NOTE:,} are the most")
+    if strange := unsupported(written):
+        raise UsageError("\n".join(["the note would not go out as it is meant:", *(f"  - {each}" for each in strange)]))
     with opened() as opening:
         found = desk.write_note(opening.store, publishing.find(opening.store, edition).id, written)
         say(f"Edition {found.id} {'has no note now' if clear else 'has its note'}. See it: digest edition preview")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
+from collections.abc import Sequence
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,10 @@ from digest.app import App
 from digest.cli.explaining import candidate_json, explain, show_notes, show_ranked
 from digest.cli.printing import local, say, table
 from digest.domain.editions import Edition, EditionState, Rendering
+from digest.mail.envelope import Parcel
 from digest.store import Store, candidates, clicks, deliveries, editions
+
+KINDS = {"html": "html", "text": "txt", "eml": "eml"}  # the files of a preview, and how their names end
 
 
 def edition_json(store: Store, edition: Edition, *, full: bool = True) -> dict[str, Any]:
@@ -94,12 +101,23 @@ def _show_clicks(store: Store, edition: Edition, followed: dict[int, int]) -> No
     table(("clicks", "no.", "title"), [(n, place, titles.get(place, "")) for place, n in most], right=("clicks", "no."))
 
 
-def write_preview(folder: Path, edition: Edition, rendering: Rendering, message: bytes) -> dict[str, str]:
-    """Write html, text and .eml into `folder`; returns their paths."""
+def write_preview(folder: Path, edition: Edition, samples: Sequence[tuple[Rendering, Parcel]]) -> list[dict[str, str]]:
+    """Write html, text and .eml, as a reader would get them, into `folder`; returns subject, language, paths of each.
+
+    The first is in the newsletter's own language, and has the plain names.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{edition.newsletter}-{edition.number}"
-    paths = {kind: f"{stem}.{suffix}" for kind, suffix in (("html", "html"), ("text", "txt"), ("eml", "eml"))}
-    Path(paths["html"]).write_text(rendering.html, encoding="utf-8")
-    Path(paths["text"]).write_text(rendering.text, encoding="utf-8")
-    Path(paths["eml"]).write_bytes(message)
-    return paths
+    written: list[dict[str, str]] = []
+    for rendering, message in samples:
+        suffix = f"-{rendering.language}" if written else ""
+        paths = {kind: folder / f"{edition.newsletter}-{edition.number}{suffix}.{end}" for kind, end in KINDS.items()}
+        parsed = email.message_from_bytes(message.content, policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)
+        for kind, subtype in (("html", "html"), ("text", "plain")):
+            part = parsed.get_body((subtype,))
+            said = str(part.get_content()) if part is not None else ""
+            paths[kind].write_text(said.replace("\r\n", "\n"), encoding="utf-8")
+        paths["eml"].write_bytes(message.content)
+        named = {kind: str(path) for kind, path in paths.items()}
+        written.append({"language": rendering.language, "subject": rendering.subject, **named})
+    return written

@@ -61,6 +61,8 @@ def explain(record: Record, basis: Basis, zone: ZoneInfo) -> None:
 
 def show_ranked(ranked: Sequence[Ranked]) -> None:
     """The first of them on one screen."""
+    if not ranked:
+        return
     rows = [("in" if each.kept else "", each.candidate.views, each.candidate.title, each.reason) for each in ranked]
     table(("", "views", "title", "why"), rows[:_SCREENFUL], right=("views",))
     if (more := len(rows) - _SCREENFUL) > 0:

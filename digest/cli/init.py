@@ -12,9 +12,14 @@ from digest.cli.opening import config_path, load
 from digest.cli.printing import say
 from digest.config_reading import read_config
 from digest.errors import ConfigurationError, UsageError
+from digest.mail.languages import LANGUAGES
+from digest.mail.languages import language as language_of
+from digest.mail.templating import templates_folder
 from digest.store import Store
 from digest.store.migrate import migrate as migrate_store
 
+TITLE = "The Weekly Recap"  # the sample newsletter's; the catalogues have it in other languages
+COLUMN = 43  # where the comments of config.toml begin
 SECRET_FILE = "digest.secret"  # noqa: S105 - the name of a file
 
 
@@ -24,13 +29,16 @@ def init(
     sender: str = typer.Option("recap@news.example.com", "--from", help="The address the newsletter comes from."),
     base_url: str = typer.Option("https://recap.news.example.com", help="Where readers will reach these pages."),
     timezone: str = typer.Option("Europe/Warsaw", help="The zone of `sat 08:00`."),
+    language: str = typer.Option("en", help="What readers are written to in: en, pl or uk."),
 ) -> None:
     """Write config.toml, a secret beside it, and create the database. What is there already stays as it is."""
     path = config_path()
     if path.exists():
         say(f"{path} is there already and stays as it is. The database is at {_migrate()}.")
         return
-    text = sample_config()
+    if language not in LANGUAGES:
+        raise UsageError(f"--language {language!r}: readers can be written to in {', '.join(LANGUAGES)}")
+    text = _in_language(sample_config(), language)
     answers = {
         "The Example Post": site_name,
         "https://news.example.com": site_url.rstrip("/"),
@@ -39,13 +47,32 @@ def init(
         "Europe/Warsaw": timezone,
     }
     for example, answer in sorted(answers.items(), key=lambda each: -len(each[0])):
-        text = text.replace(f'"{example}"', f'"{_quotable(answer)}"')
+        text = _answered(text, f'"{example}"', f'"{_quotable(answer)}"')
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_secret(path.parent / SECRET_FILE)
     _write_config(path, text)
     _migrate()
     say(f"Wrote {path} and {path.parent / SECRET_FILE} (keep it: every link in every mail is signed with it).")
     say("Next: look through config.toml, then `digest collect --check`, then `digest serve`.")
+
+
+def _in_language(text: str, code: str) -> str:
+    """The sample in a language: what readers see, the newsletter's title among it."""
+    said = language_of(code, templates_folder() / "locale").catalogue.gettext
+    text = _answered(text, 'language = "en"', f'language = "{code}"')
+    return _answered(text, f'"{TITLE}"', f'"{said(TITLE)}"')
+
+
+def _answered(text: str, example: str, answer: str) -> str:
+    """The sample with an answer for an example, wherever it stands as a value; comments stay in their column."""
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        if example in line:
+            setting, mark, comment = line.replace(example, answer, 1).partition("  # ")
+            lines[at] = f"{setting.rstrip():<{COLUMN}}# {comment.lstrip()}" if mark else setting
+            if mark and len(setting.rstrip()) >= COLUMN:
+                lines[at] = f"{setting.rstrip()}  # {comment.lstrip()}"
+    return "\n".join(lines)
 
 
 def migrate() -> None:

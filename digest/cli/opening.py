@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.app import App, build
+from digest.app_mail import prove_templates
 from digest.config import Config
 from digest.config_reading import read_config
 from digest.domain.newsletters import Newsletter
@@ -32,9 +33,16 @@ def load() -> Config:
 
 
 @contextmanager
-def opened(*, checked: bool = True) -> Iterator[App]:
-    """The whole service, closed afterwards. Raises ConfigurationError, SchemaMismatch."""
-    app = build(load(), checked=checked)
+def opened(*, checked: bool = True, proved: bool = False) -> Iterator[App]:
+    """The whole service, closed afterwards. Raises ConfigurationError, SchemaMismatch.
+
+    With `proved` a publisher's templates are tried first: what runs for weeks must not learn of a broken one from the
+    reader who is to be asked for a confirmation. Raises RenderError.
+    """
+    config = load()
+    if proved:
+        prove_templates(config)
+    app = build(config, checked=checked)
     try:
         yield app
     finally:

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from datetime import datetime
 
 from digest.app import App
+from digest.app_preflight import READER
 from digest.cli.printing import print_json, say
 from digest.domain.editions import Edition
-from digest.domain.findings import NAMES, Finding, Level, stoppers, unknown
+from digest.domain.findings import NAMES, Finding, Level, ordered, stoppers, unknown
 from digest.errors import UsageError
-from digest.mail.preflight import examine
+from digest.store import editions
 
 _STYLES = {Level.ERROR: "red", Level.WARNING: "yellow", Level.HINT: ""}
 
@@ -27,10 +28,15 @@ def allowed_names(names: Sequence[str]) -> Sequence[str]:
 def check(app: App, edition: Edition, allow: Sequence[str], now: datetime, *, offline: bool, as_json: bool) -> int:
     """Run the preflight, print what it finds, and return the exit status: 1 when errors are left."""
     allowed = app.preflight.allowed(edition.newsletter, allowed_names(allow))
-    rendering, _ = app.sample(edition, "reader@example.com", now)
-    specimen = app.preflight.specimen(edition, rendering, now)
-    plain = app.plain(edition, specimen.html)
-    findings = examine(specimen) if offline else asyncio.run(app.preflight.everything(specimen, plain))
+    renderings = [rendering for rendering, _ in app.samples(edition, READER, now)]
+    specimens = [app.preflight.specimen(edition, each, now) for each in renderings]
+    findings = app.preflight.by_rules(edition, specimens)
+    specimen = specimens[0]
+    if not offline:
+        with app.store.read() as tx:
+            picks = editions.picked(tx, edition.id)
+        around = app.preflight.around(app.plain(edition, specimen.html), edition, picks)
+        findings = ordered([*findings, *asyncio.run(around)])
     left = stoppers(findings, allowed)
     sizes = {
         "html_bytes": len(specimen.html.encode()),

@@ -37,7 +37,7 @@ def serve(
         raise UsageError(f"--without {min(unknown)}: there is no such part; there are: {', '.join(PARTS)}")
     log_to_stderr()
     parts = set(PARTS) - left_out
-    with opened() as app:
+    with opened(proved=True) as app:
         watch_secret(app)
         web = app.config.web
         listener = _listen(host or web.host, web.port if port is None else port) if "web" in parts else None

@@ -24,7 +24,7 @@ log = logging.getLogger("digest.serve")
 def worker(processes: int = Processes, member_of: int = typer.Option(0, hidden=True)) -> None:
     """Only send; with PostgreSQL, on as many machines as you like."""
     log_to_stderr()
-    with opened() as app:
+    with opened(proved=True) as app:
         if not member_of:
             watch_secret(app)
         asyncio.run(_be_member(app, member_of) if member_of else _work(app, processes))

@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
@@ -45,6 +46,7 @@ class Mailbox:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = 0
+        self._pictures: tuple[str, Callable[[str], bytes]] | None = None
         self._received: list[ReceivedMail] = []
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
@@ -64,6 +66,10 @@ class Mailbox:
         self._thread.join()
         self._loop.close()
         self._socket.close()
+
+    def keep_pictures(self, prefix: str, draw: Callable[[str], bytes]) -> None:
+        """From now on keep what `draw` makes of the names of pictures whose address begins with `prefix`."""
+        self._pictures = prefix, draw
 
     @property
     def received(self) -> list[ReceivedMail]:
@@ -99,8 +105,23 @@ class Mailbox:
             part.write_bytes(content)
             mail = ReceivedMail(number, sender, recipient, part.rename(stem.with_name(stem.name + ".eml")))
             if html := mail.part("html"):
-                stem.with_name(stem.name + ".html").write_text(html, encoding="utf-8")
+                stem.with_name(stem.name + ".html").write_text(self._with_pictures(html), encoding="utf-8")
             self._received.append(mail)
+
+    def _with_pictures(self, html: str) -> str:
+        """The html with the site's pictures from files beside it: the site is gone when the demonstration ends."""
+        if self._pictures is None:
+            return html
+        prefix, draw = self._pictures
+
+        def beside(found: re.Match[str]) -> str:
+            path = self.folder / "pictures" / found[1]
+            if not path.is_file():
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(draw(found[1]))
+            return f"pictures/{found[1]}"
+
+        return re.sub(re.escape(prefix) + r"([\w-]+\.png)", beside, html)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

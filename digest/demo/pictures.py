@@ -6,6 +6,7 @@ import math
 import random
 import struct
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
 
 WIDTH, HEIGHT = 1200, 630
@@ -34,6 +35,12 @@ def picture(name: str, section: str) -> bytes:
     hills = [_ridge(chance, width, height, depth) for depth in range(4)]
     sun = (chance.uniform(0.2, 0.8) * width, chance.uniform(0.25, 0.5) * height, chance.uniform(22, 40))
     return _png(_rows(width, height, hills, sun), palette)
+
+
+def drawn(name: str, sections: Mapping[str, str]) -> bytes:
+    """The picture of an article by the name of its file."""
+    slug = name.removesuffix(".png")
+    return picture(slug, sections.get(slug, ""))
 
 
 def _ridge(chance: random.Random, width: int, height: int, depth: int) -> list[float]:

@@ -17,9 +17,10 @@ import httpx
 from digest import publishing
 from digest.app import App, build
 from digest.config import Config
-from digest.demo.content import SITE_NAME
+from digest.demo.content import SITE_NAME, sample_articles
 from digest.demo.inbox import create_inbox
 from digest.demo.mailbox import Mailbox, ReceivedMail
+from digest.demo.pictures import drawn
 from digest.demo.running import Runner
 from digest.demo.serving import address, listening, serving
 from digest.demo.site import create_site
@@ -121,6 +122,8 @@ def staged(folder: Path) -> Iterator[Stage]:
         web_url = address(web_listener)
         site = create_site(SATURDAY, sign_up_url=f"{web_url}/subscribe")
         site_url = stack.enter_context(serving(site, listening()))
+        sections = {each.slug: each.section for each in sample_articles(SATURDAY)}
+        mailbox.keep_pictures(f"{site_url}/images/", lambda name: drawn(name, sections))
         config = Config.model_validate(_settings(folder, site_url, web_url, mailbox.port))
         store = Store(config.database_url)
         migrate(store)

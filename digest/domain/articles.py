@@ -17,6 +17,7 @@ _TRACKING = re.compile(
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE_IN_PATH = "/:@!$&'()*+,;=~-._"
 _HOST = re.compile(r"[a-z0-9_.-]+")
+_IPV6 = re.compile(r"[0-9a-f:.]+")
 _LONGEST = 2000  # characters of a key; PostgreSQL's index takes 2704 bytes
 _SAME_BY_ENDING = frozenset({"", "amp", "index.html", "index.htm", "index.php"})
 # Of WordPress's AMP plugins and of Arc.
@@ -116,7 +117,8 @@ def canonical_url(url: str, site: str = "", prefixes: Collection[str] = ()) -> s
     """
     try:
         parts = urlsplit(urljoin(site, url.strip()) if site else url.strip())
-        host = _host(parts.hostname or "") if parts.scheme in _DEFAULT_PORTS else ""
+        is_page = parts.scheme in _DEFAULT_PORTS and "\\" not in parts.netloc  # which browsers take for a slash
+        host = _host(parts.hostname or "") if is_page else ""
         port = "" if parts.port in (None, *_DEFAULT_PORTS.values()) else f":{parts.port}"
         query = urlencode(sorted(_naming(parse_qsl(parts.query, keep_blank_values=True))))
         path = _without_prefix(_without_endings(_segments(parts.path)), prefixes)
@@ -133,7 +135,7 @@ def canonical_url(url: str, site: str = "", prefixes: Collection[str] = ()) -> s
 def _host(name: str) -> str:
     """The host in ASCII, an IPv6 address in its brackets; empty when it can be none."""
     if ":" in name:
-        return f"[{name}]"
+        return f"[{name}]" if _IPV6.fullmatch(name) else ""
     host = (name if name.isascii() else name.encode("idna").decode()).lower().strip(".")
     while host.startswith("www.") and "." in host[4:]:
         host = host[4:].lstrip(".")

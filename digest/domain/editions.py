@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +11,8 @@ from digest.domain.articles import Article
 from digest.domain.periods import Period
 
 LONGEST_NOTE = 5000  # characters of the editor's note
+NOT_PLAUSIBLE = "not plausible: "  # how notes begin that say why the counts are not believed
+FOR_SIZE = "so that mailboxes show it whole"  # how notes begin that say what was left out
 
 
 class EditionState(StrEnum):
@@ -92,6 +95,20 @@ class Edition:
     note: str = ""  # the editor's, in Markdown
 
 
+LATE_DRAFT = "its hour had passed when it was made, so it goes out by hand only: digest edition send {}"
+_LATE_DRAFT = LATE_DRAFT.partition("{")[0]
+
+
+def waits_for_a_hand(edition: Edition, too_late: datetime, running_since: datetime | None) -> bool:
+    """Whether a draft whose hour has passed is for the desk to send, and was not missed.
+
+    It is when it was made, or made again, after `too_late`; and when the service had never run before its hour
+    (`running_since` is when it first did), so that nobody waited for it then.
+    """
+    was_made_late = edition.created_at > too_late or edition.reason.startswith(_LATE_DRAFT)
+    return was_made_late or running_since is None or running_since >= edition.send_at
+
+
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """An edition rendered in one language, before any reader.
@@ -108,3 +125,15 @@ class Rendering:
     text: str
     mark: str
     shortened: tuple[str, ...] = ()  # what was left out so that mailboxes show it whole; not kept
+
+
+def with_sizes(notes: Sequence[str], renderings: Sequence[Rendering]) -> list[str]:
+    """The notes on an edition's list, and what its renderings leave out; the newsletter's own language comes first.
+
+    Letters take one byte in one language and two in another.
+    """
+    main, *others = renderings
+    said = [f"{FOR_SIZE}: {each}" for each in main.shortened]
+    for other in others:
+        said += [f"{FOR_SIZE}, in {other.language}: {each}" for each in other.shortened if each not in main.shortened]
+    return [*(note for note in notes if not note.startswith(FOR_SIZE)), *said]

@@ -51,10 +51,14 @@ NAMES = {
     "contrast-dark": "text is hard to read in dark mode",
     "missing-address": "there is no postal address",
     "missing-unsubscribe": "there is no way to leave",
+    "one-click": "mailboxes cannot unsubscribe by themselves",
     "from-site": "the mail comes from another domain than the site's",
     "from-dkim": "the mail is signed by another domain than it comes from",
     "from-bounce": "bounces go to another domain than the mail comes from",
     "no-dkim": "nobody seems to sign the mail",
+    "not-plausible": "the counts cannot be right, so the list may be wrong",
+    "shortened": "something was left out, so that mailboxes show the mail whole",
+    "list-note": "what else was noted when the list was made",
 }
 
 

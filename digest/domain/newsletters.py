@@ -93,6 +93,13 @@ class Selection:
     blocks: tuple[Block, ...] = ()
     views_from: tuple[str, ...] = ()  # sources whose counts are added up; none: the first that counted anything
 
+    def takes(self, section: str) -> bool:
+        """Whether an article of that section may come in by its rank: with blocks, one must be for it."""
+        open_to_all = not self.blocks or any(block.kind is BlockKind.TOP for block in self.blocks)
+        return open_to_all or any(
+            block.section.casefold() == section.casefold() for block in self.blocks if block.section
+        )
+
     @property
     def holds(self) -> int:
         """How many articles an edition holds, the sponsored ones aside."""

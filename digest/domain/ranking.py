@@ -184,7 +184,14 @@ def _judge(
                 (place.position, Ranked(candidate, score, number, True, reason, place.block, place.is_sponsored))
             )
         else:
-            why = passed.get(candidate.id) or f"{stands}; the edition holds {holds}"
+            full = f"the edition holds {holds}"
+            if not selection.takes(candidate.section):
+                full = (
+                    f"no block takes section {candidate.section!r}"
+                    if candidate.section
+                    else "it has no section, and no block takes it"
+                )
+            why = passed.get(candidate.id) or f"{stands}; {full}"
             others.append(Ranked(candidate, score, number, False, why))
     kept.sort(key=lambda each: each[0])
     return [ranked for _, ranked in kept] + others

@@ -34,7 +34,7 @@ def archived(html: str, mark: str, own_url: str, site_url: str) -> ArchivedMail:
     page = lxml_html.document_fromstring(unnamed)
     body = page.find("body")
     for each in list(body.iter(etree.Element)):
-        if _HIDDEN.search(each.get("style", "")):
+        if _HIDDEN.search(each.get("style", "")) and each.tag != "img":  # a logo for dark mode waits for its hour
             each.drop_tree()
     for link in list(body.iter("a")):
         if slots.search(link.get("href", "")):

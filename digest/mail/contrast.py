@@ -72,6 +72,21 @@ def _luminance(colour: Colour) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+def readable(spot: Spot) -> str:
+    """The colour nearest to the spot's own that has the contrast asked for on its ground: darker, or else lighter."""
+    own, ground = parsed(spot.colour), parsed(spot.ground)
+    assert own is not None and ground is not None, "a spot's colours are hexadecimal"
+    ends: list[Colour] = [(0, 0, 0, 1.0), (255, 255, 255, 1.0)]
+    if _luminance(ground) < 0.18:  # where black and white can be read alike
+        ends.reverse()
+    for end in ends:
+        for step in range(1, 101):
+            mixed = _over((*end[:3], step / 100), own)
+            if ratio(parsed(_hex(mixed)) or mixed, ground) >= spot.needed:
+                return _hex(mixed)
+    return _hex(ends[0])
+
+
 def weak_spots(html: str, scheme: str) -> list[Spot]:
     """Text with less contrast than WCAG AA asks for, one spot for each pair of colours."""
     found: dict[tuple[str, str, float], Spot] = {}

@@ -89,13 +89,22 @@ def joined(text: str) -> str:
     return "".join(quoted).replace("\\;", ";") if quoted else " ".join(text.replace("\\;", ";").split())
 
 
+def _other_record(text: str) -> str:
+    """What a record is that was taken for the key's."""
+    said = text.strip().lower()
+    for start, name in (("v=spf1", "the SPF record"), ("v=dmarc1", "the DMARC record")):
+        if said.startswith(start):
+            return f"this is {name}; the key's stands at the name SELECTOR._domainkey.DOMAIN"
+    return "" if said else "there is no record: nothing was published yet, or under another name"
+
+
 def mistakes(key: PrivateKey, text: str) -> Iterator[str]:
     """What is wrong with a TXT record that should publish the key; nothing when verifiers will take it."""
     parts = [each.partition("=") for each in joined(text).split(";") if each.strip()]
     tags = {name.strip(): re.sub(r"\s", "", value) for name, _, value in parts}
     kind = "rsa" if isinstance(key, rsa.RSAPrivateKey) else "ed25519"
     if "p" not in tags:
-        yield "it has no p=, so it publishes no key"
+        yield _other_record(joined(text)) or "it has no p=, so it publishes no key"
         return
     if tags.get("v", "DKIM1") != "DKIM1" or (joined(text).strip() and "v" in tags and next(iter(tags)) != "v"):
         yield "it must begin with v=DKIM1"

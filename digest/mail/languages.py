@@ -16,8 +16,20 @@ from pathlib import Path
 
 LANGUAGES = ("en", "pl", "uk")
 _TAG = re.compile(r"(<[^>]*>)")
-# A Polish line must not end with one of these words. After a tag or a space, so that no word's last letter is meant.
-_SHORT = re.compile(r"(?:(?<=^)|(?<=[\s(\u201e\u00a0]))([aiouwzAIOUWZ]) (?=\S)")
+# A line must not end with one of these words. After a tag or a space, so that no word's last letter is meant.
+_SHORT = {
+    code: re.compile(rf"(?:(?<=^)|(?<=[\s(\u201e\u00ab\u00a0]))({words}) (?=\S)", re.I)
+    for code, words in {"pl": "[aiouwz]", "uk": "[авєзійоуя]|на|до|по|за|із|зі|та|не|чи"}.items()
+}
+# A number keeps to what it counts, in English to units only: there a line that ends with a number offends nobody.
+_NUMBER = r"(?<![\w.,])(\d(?:[\d.,:\u00a0\u202f]*\d)?) "
+_COUNTED = {
+    "pl": re.compile(_NUMBER + r"(?=[^\W\d_]{1,12}\b|%|°)"),
+    "uk": re.compile(_NUMBER + r"(?=[^\W\d_]{1,12}\b|%|°)"),
+    "en": re.compile(_NUMBER + r"(?=(?:km|kg|cm|m|g|ha|min|GB|MB|GW|MW|a\.m|p\.m|million|billion|per cent)\b|%|°)"),
+}
+_THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
+_TIE = "\u00a0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +57,18 @@ class Language:
         return format_decimal(number, locale=self.code)
 
     def set(self, text: str) -> str:
-        """Text as a typesetter of the language would have it: Polish one-letter words keep to the next one."""
-        if self.code != "pl":
-            return text
-        return _SHORT.sub("\\1\u00a0", _SHORT.sub("\\1\u00a0", text))  # twice: `a w` are two in a row
+        """Text as a typesetter of the language would have it: short words and numbers keep to what follows them."""
+        if short := _SHORT.get(self.code):
+            text = short.sub(rf"\1{_TIE}", short.sub(rf"\1{_TIE}", text))  # twice: `a w` are two in a row
+            text = _THOUSANDS.sub(_TIE, text)  # 12 000, as Polish and Ukrainian write it
+        return _COUNTED[self.code].sub(rf"\1{_TIE}", text)
+
+    def set_header(self, text: str) -> str:
+        """The same for a subject; English stays ASCII, which needs no encoding."""
+        return text if self.code == "en" else self.set(text)
 
     def set_html(self, html: str) -> str:
         """The same for what stands between tags, from <body> on."""
-        if self.code != "pl":
-            return html
         head, body, rest = html.partition("<body")
         return head + body + "".join(part if part.startswith("<") else self.set(part) for part in _TAG.split(rest))
 

@@ -94,7 +94,9 @@ class Letters:
     def _digest(self, delivery: Delivery) -> Compiled:
         renderings = {each.language: each for each in self.frozen(delivery.edition_id)}
         publication = self.publications[delivery.newsletter]
-        rendering = renderings.get(delivery.language) or renderings[publication.language]
+        # The last, for when the newsletter speaks another language since it was frozen.
+        rendering = renderings.get(delivery.language) or renderings.get(publication.language)
+        rendering = rendering or next(iter(renderings.values()))
         return Compiled(self._list_heading(publication, rendering), rendering.text, rendering.html, rendering.mark)
 
     def _list_heading(self, publication: Publication, rendering: Rendering) -> Heading:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from digest.domain.findings import Finding, Level, ordered
 from digest.mail.checks import MAX_HTML, check_message
-from digest.mail.contrast import SCHEMES, weak_spots
-from digest.mail.specimen import Specimen, host_of, shown
+from digest.mail.contrast import SCHEMES, Spot, readable, weak_spots
+from digest.mail.specimen import Picture, Specimen, host_of, shown
 
 SUBJECT_SHOWN, SUBJECT_MOST = 60, 78  # characters: a phone shows about the first; RFC 5322 section 2.1.1 has the second
 PREHEADER_LEAST, PREHEADER_MOST = 30, 110  # characters: shorter, mailboxes fill up with what comes next in the mail
@@ -17,6 +17,7 @@ NEARLY_MAX_HTML = 80_000  # bytes
 BULK = 5_000  # readers: whom Gmail, Yahoo and Outlook call a bulk sender
 _UNREADABLE = 2.0  # a contrast nobody can read at any size
 _FEW_WORDS = 150  # characters
+_NAMED = 3  # pictures that a finding names
 _LITTLE_TEXT = 0.02  # of the html's bytes
 SHORTENERS = frozenset(
     (
@@ -48,7 +49,9 @@ def _subject(mail: Specimen) -> Iterator[Finding]:
         yield Finding("no-subject", Level.ERROR, "the subject is empty", "Give the lead story a title")
     elif (size := len(subject)) > SUBJECT_SHOWN:
         level = Level.WARNING if size > SUBJECT_MOST else Level.HINT
-        fix = f"Shorten the lead story's title: phones show about {SUBJECT_SHOWN} characters"
+        fix = (
+            f"Write a shorter one in digest/subject.txt of your templates: phones show about {SUBJECT_SHOWN} characters"
+        )
         yield Finding("subject-length", level, f"the subject has {size} characters", fix)
     letters = [each for each in subject if each.isupper() or each.islower()]
     if len(letters) >= 8 and sum(map(str.isupper, letters)) / len(letters) > 0.8:
@@ -90,15 +93,27 @@ def _size(mail: Specimen) -> Iterator[Finding]:
 
 
 def _images(mail: Specimen) -> Iterator[Finding]:
-    for each in mail.pictures:
-        name = shown(each.url)
-        if each.alt is None or (each.is_linked and not each.alt.strip()):
-            level = Level.ERROR if each.alt is None else Level.WARNING
-            text = f"{name} has no alt text: with images off, and for those who do not see, nothing is there"
-            yield Finding("image-alt", level, text, "Describe the picture in the site's editor")
-        if not each.url.startswith("https://"):
-            text = f"{name} is not at an https address; some mailboxes do not show it"
-            yield Finding("image-https", Level.WARNING, text, "Serve the site's pictures over https")
+    lost = "with images off, and for those who do not see, nothing is there"
+    kinds = (
+        (True, "Describe them in the site's editor, or in the column `alt` of the file, query or push they come from"),
+        (False, 'Write alt="..." into your template, alt="" for an ornament that is no link'),
+    )
+    for of_a_story, fix in kinds:
+        own = [each for each in mail.pictures if each.is_of_a_story is of_a_story]
+        if bare := [each for each in own if each.alt is None]:
+            yield Finding("image-alt", Level.ERROR, f"{_some(bare, 'no alt text')}: {lost}", fix)
+        if bare := [each for each in own if each.is_linked and each.alt is not None and not each.alt.strip()]:
+            yield Finding("image-alt", Level.WARNING, f"{_some(bare, 'no alt text')}: {lost}", fix)
+    if unsafe := [each for each in mail.pictures if not each.url.startswith("https://")]:
+        text = f"{_some(unsafe, 'no https address')}; some mailboxes do not show that"
+        yield Finding("image-https", Level.WARNING, text, "Serve the site's pictures, and [theme] logo, over https")
+
+
+def _some(pictures: Sequence[Picture], lack: str) -> str:
+    """How many pictures lack something, and which: the first few."""
+    urls = list(dict.fromkeys(each.url for each in pictures))
+    named = ", ".join(shown(url) for url in urls[:_NAMED]) + (", …" if len(urls) > _NAMED else "")
+    return f"the picture {named} has {lack}" if len(urls) == 1 else f"{len(urls)} pictures have {lack} ({named})"
 
 
 def _words(mail: Specimen) -> Iterator[Finding]:
@@ -130,8 +145,21 @@ def _contrast(mail: Specimen) -> Iterator[Finding]:
                 f"“{spot.text}” in {spot.colour} on {spot.ground} has a contrast of {spot.ratio:.2f}:1"
                 f" in {scheme} mode; {spot.needed:g}:1 is asked for"
             )
-            fix = "Choose a darker text or a lighter ground" if scheme == "light" else "Choose a lighter text"
-            yield Finding(f"contrast-{scheme}", level, text, fix)
+            yield Finding(f"contrast-{scheme}", level, text, _readable_fix(spot, mail.around.theme))
+
+
+def _readable_fix(spot: Spot, theme: Mapping[str, str]) -> str:
+    """Which setting to change, and to what; of a colour that no setting has, only to what."""
+    better = readable(spot)
+    suffix = "_dark" if spot.scheme == "dark" else ""
+    names = [f"{name}{suffix}" for name in ("accent", "soft", "text")]
+    own = [name for name in names if theme.get(name, "").lower() == spot.colour]
+    if own:
+        return f'Set [theme] {own[0]} = "{better}", which can be read there'
+    grounds = [f"{name}{suffix}" for name in ("paper", "page")]
+    ground = next((name for name in grounds if theme.get(name, "").lower() == spot.ground), "")
+    where = f"your template; {better} can be read on {f'[theme] {ground}' if ground else spot.ground}"
+    return f"Change the colour {spot.colour} in {where}"
 
 
 # --- who sends -----------------------------------------------------------------------------------
@@ -147,7 +175,12 @@ def _footer(mail: Specimen) -> Iterator[Finding]:
     where = [kind for kind, found in (("html", dict(mail.links)), ("text", mail.text)) if url not in found]
     if not url or where:
         text = f"the {' and the '.join(where) or 'head'} of the mail has no link to unsubscribe"
-        yield Finding("missing-unsubscribe", Level.ERROR, text, "Put the link back into your templates")
+        fix = "Put {{ unsubscribe_link }} back into digest/body.html and digest/body.txt of your templates"
+        yield Finding("missing-unsubscribe", Level.ERROR, text, fix)
+    if url.startswith("http://") and not _is_local(host_of(url)):
+        text = "the link to unsubscribe is not https, so the mailbox's own button for it does not work (RFC 8058)"
+        level = Level.ERROR if mail.around.audience >= BULK else Level.WARNING
+        yield Finding("one-click", level, text, "Serve our pages over https and say so in [web] base_url")
 
 
 def _alignment(mail: Specimen) -> Iterator[Finding]:
@@ -163,7 +196,7 @@ def _alignment(mail: Specimen) -> Iterator[Finding]:
             yield Finding(name, Level.WARNING, text, fix)
     if not around.dkim_domain and not around.is_relay_local:
         text = "Digest does not sign the mail; if your mail server does not either, Gmail and Outlook refuse it"
-        yield Finding("no-dkim", Level.HINT, text, "If nobody signs: digest dkim new")
+        yield Finding("no-dkim", Level.HINT, text, "If nobody signs: digest dkim new --selector digest")
 
 
 RULES: Sequence[Callable[[Specimen], Iterator[Finding]]] = (

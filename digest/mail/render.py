@@ -6,26 +6,24 @@ safe configuration, and the checks look at what came out. Nothing is fetched: no
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from digest.domain.editions import Pick
 from digest.errors import RenderError
-from digest.mail.checks import MAX_HTML, check_html, check_slots
+from digest.mail.checks import MAX_HTML, check_html, check_slots, check_template
 from digest.mail.clean import clean_header, clean_text, clean_url, shorten
 from digest.mail.languages import Language, known, language
 from digest.mail.note import written
 from digest.mail.slots import new_mark, slot
-from digest.mail.stories import IMAGE_WIDTH, Story, story_of
+from digest.mail.stories import IMAGE_WIDTH, Story, ranked, story_of
+from digest.mail.templating import Templates, templates_folder
 from digest.mail.theme import Theme
 
-SUBJECT_LIMIT = 110
+SUBJECT_LIMIT = 110  # characters, of whatever a template says
+SUBJECT_SHOWN = 60  # characters of a subject that a phone shows
 EXCERPTS = (240, 140, 80, 0)  # characters; the next shorter one is taken while the html is too large
 _PLAIN = Theme()
 
@@ -49,6 +47,8 @@ class DigestIssue:
     layout: str = "images"  # or text
     show_views: bool = True
     note: str = ""  # the editor's, in Markdown
+    editor: str = ""  # who signs it
+    archives_url: str = ""  # of all editions
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,42 +77,33 @@ class Rendered:
     shortened: tuple[str, ...] = ()
 
 
-def templates_folder() -> Path:
-    """Where the templates are: in the wheel beside the code, in a checkout at its root."""
-    packaged = Path(str(files("digest"))) / "templates"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
-
-
 class Renderer:
     """Renders every mail. Folders given first win, so a publisher can replace one template and keep the rest."""
 
     def __init__(self, folders: Sequence[Path] = (), theme: Theme = _PLAIN) -> None:
-        self._folders = [*folders, templates_folder() / "email"]
+        self._folders = tuple(folders)
         self._theme = theme.values()
-        self._environments: dict[str, Environment] = {}
+        self._templates: dict[str, Templates] = {}
 
     def digest(self, issue: DigestIssue) -> Rendered:
         """An edition. Excerpts shorten, then images go, then the list, until the html fits. Raises RenderError."""
         mark = new_mark()
         spoken = self.language(issue.language)
-        lead = spoken.set(clean_header(issue.picks[0].article.title, 70))
-        subject = clean_header(f"{lead} · {issue.newsletter_title}", SUBJECT_LIMIT)
-        shortened: list[str] = []
+        subject = _subject(issue)
         facts = self._facts(issue, spoken)
         for excerpt, images, keep in _sizes(issue):
-            stories = [story_of(pick, excerpt, images, spoken) for pick in issue.picks[:keep]]
+            stories = ranked([story_of(pick, excerpt, images, spoken) for pick in issue.picks[:keep]])
             preheader = _preheader(stories)
             context = {**facts, "stories": stories, "subject": subject, "preheader": preheader}
             rendered = self._render("digest", context, mark, {"unsubscribe": 1, "preferences": 1}, issue.language)
             if len(rendered.html.encode()) <= MAX_HTML:
-                return replace(rendered, shortened=tuple(shortened))
-            shortened = [f"excerpts of at most {excerpt} characters"]
-            shortened += [] if images else ["no images"]
-            shortened += [f"only {keep} of {len(issue.picks)} articles"] if keep < len(issue.picks) else []
-        raise RenderError("size", f"one article alone makes more than {MAX_HTML:,} bytes of html")
+                return replace(rendered, shortened=_left_out(issue, excerpt, images, keep))
+        text = f"the html has {len(rendered.html.encode()):,} bytes even with one article and no excerpt, and"
+        whose = "your templates are too long" if self._folders else "its title or the foot must be very long"
+        raise RenderError("size", f"{text} {MAX_HTML:,} are the most: {whose}")
 
     def _facts(self, issue: DigestIssue, spoken: Language) -> dict[str, object]:
-        note_html, note_text = written(issue.note)
+        note_html, note_text = written(issue.note, clean_url(issue.site_url), spoken.set)
         return {
             "title": clean_text(issue.newsletter_title),
             "site_name": clean_text(issue.site_name),
@@ -120,6 +111,7 @@ class Renderer:
             "number": issue.number,
             "date_line": spoken.day(issue.published_on),
             "archive_url": clean_url(issue.archive_url),
+            "archives_url": clean_url(issue.archives_url),
             "sign_up_url": clean_url(issue.sign_up_url),
             "postal_address": clean_text(issue.postal_address),
             "image_width": IMAGE_WIDTH,
@@ -129,6 +121,7 @@ class Renderer:
             "show_views": issue.show_views,
             "note_html": note_html,
             "note_text": note_text,
+            "editor": clean_text(issue.editor),
         }
 
     def confirmation(self, invitation: Invitation, language: str, *, already: bool) -> Rendered:
@@ -195,38 +188,43 @@ class Renderer:
         """A language with the words of our catalogues."""
         return language(known(code), templates_folder() / "locale")
 
-    def _environment(self, code: str) -> Environment:
-        if code not in self._environments:
-            spoken = self.language(code)
-            made = Environment(
-                loader=FileSystemLoader(self._folders),
-                autoescape=select_autoescape(["html"]),
-                undefined=StrictUndefined,
-                trim_blocks=True,
-                lstrip_blocks=True,
-                auto_reload=False,
-                extensions=["jinja2.ext.i18n"],
-            )
-            made.install_gettext_translations(spoken.catalogue, newstyle=True)  # type: ignore[attr-defined]
-            made.filters["wrapped"] = _wrapped
-            made.globals.update(language=spoken.code, theme=self._theme)
-            self._environments[code] = made
-        return self._environments[code]
+    def mistakes(self) -> Iterator[str]:
+        """What cannot be read in a publisher's own templates, one line each, before any mail is made of them."""
+        return self._templates_in("en").mistakes() if self._folders else iter(())
+
+    def strays(self) -> Iterator[str]:
+        """Which of a publisher's own files are no template that anything uses, one line each."""
+        return self._templates_in("en").strays() if self._folders else iter(())
+
+    def _templates_in(self, code: str) -> Templates:
+        if code not in self._templates:
+            self._templates[code] = Templates(self._folders, self.language(code), self._theme)
+        return self._templates[code]
 
     def _render(self, mail: str, context: dict[str, object], mark: str, slots: dict[str, int], code: str) -> Rendered:
         context = {**context, **{f"{name}_link": slot(mark, name) for name in slots}}
-        environment, spoken = self._environment(known(code)), self.language(code)
+        templates, spoken = self._templates_in(known(code)), self.language(code)
         # Here, not at the top: a process that sends what is frozen never gets here, and inlining takes memory.
         from digest.mail.inlining import inline
 
-        subject = environment.get_template(f"{mail}/subject.txt").render(context)
-        context["subject"] = subject = spoken.set(clean_header(subject, SUBJECT_LIMIT))
-        html = spoken.set_html(environment.get_template(f"{mail}/body.html").render(context))
+        subject = templates.text(f"{mail}/subject.txt", context)
+        context["subject"] = subject = spoken.set_header(clean_header(subject, SUBJECT_LIMIT))
+        place = templates.place_of(f"{mail}/body.html")
+        html = spoken.set_html(templates.text(f"{mail}/body.html", context))
+        check_template(html, place)
         inlined = inline(html)
-        check_html(html, inlined, mark, slots)
-        text = spoken.set(environment.get_template(f"{mail}/body.txt").render(context).strip()) + "\n"
-        check_slots(text, mark, dict.fromkeys(slots, 1))
+        check_html(html, inlined, mark, slots, place)
+        text = spoken.set(templates.text(f"{mail}/body.txt", context).strip()) + "\n"
+        check_slots(text, mark, dict.fromkeys(slots, 1), templates.place_of(f"{mail}/body.txt"))
         return Rendered(subject, str(context["preheader"]), inlined, text, mark, spoken.code)
+
+
+def _subject(issue: DigestIssue) -> str:
+    """The lead story's title, and the newsletter's where both can be seen whole: its name is in From already."""
+    lead = clean_header(issue.picks[0].article.title)
+    newsletter = clean_header(issue.newsletter_title)
+    whole = f"{lead} · {newsletter}" if lead else newsletter
+    return whole if len(whole) <= SUBJECT_SHOWN else shorten(lead or newsletter, SUBJECT_SHOWN)
 
 
 def _desk_words(subject: str, text: str) -> dict[str, object]:
@@ -241,17 +239,18 @@ def _sizes(issue: DigestIssue) -> list[tuple[int, bool, int]]:
     return [*((length, images, count) for length in EXCERPTS), (EXCERPTS[-1], False, count), *tails]
 
 
+def _left_out(issue: DigestIssue, excerpt: int, images: bool, keep: int) -> tuple[str, ...]:
+    """What a rendering of this size leaves out, for the edition's record."""
+    said = []
+    if excerpt < EXCERPTS[0]:
+        said.append(f"excerpts of at most {excerpt} characters" if excerpt else "no excerpts")
+    if not images and issue.layout == "images":
+        said.append("no pictures")
+    if keep < len(issue.picks):
+        said.append(f"only the first {keep} of {len(issue.picks)} articles")
+    return tuple(said)
+
+
 def _preheader(stories: Sequence[Story]) -> str:
-    """The line a mailbox shows after the subject: the second and third story."""
-    return shorten(" · ".join(story.title for story in stories[1:3]), 100)
-
-
-def _wrapped(text: str, width: int = 72, indent: str = "") -> str:
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    """The line a mailbox shows after the subject: the second and third story; of a single one, how it begins."""
+    return shorten(" · ".join(story.title for story in stories[1:3]) or stories[0].excerpt, 100)

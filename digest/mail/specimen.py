@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import email
 import email.policy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ class Picture:
     alt: str | None
     is_linked: bool
     width: int
+    is_of_a_story: bool = False  # an article's own, not a logo or an ornament of a template
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Circumstances:
     is_relay_local: bool
     postal_address: str
     audience: int
+    theme: Mapping[str, str] = field(default_factory=dict)  # colours by the names of their settings
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def pictures(html: str) -> list[Picture]:
             each.get("alt"),
             next(each.iterancestors("a"), None) is not None,
             int(width) if (width := each.get("width", "")).isdecimal() else 0,
+            "picture" in each.get("class", "").split(),
         )
         for each in _document(html).iter("img")
     ]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from digest.domain.articles import Image
 from digest.domain.editions import Pick
 from digest.mail.clean import clean_text, clean_url
 from digest.mail.languages import Language
 
 IMAGE_WIDTH = 536  # pixels: the column inside the 600 px table
 WORDS_A_MINUTE = 220  # read silently, by adults; Polish and Ukrainian words are longer and fewer a minute
+_LEAST = 100  # pixels of a picture's sides
+_TALLEST, _WIDEST = 3.0, 6.0  # heights a width, widths a height
 _SLOWER = {"pl": 180, "uk": 180}
 
 
@@ -31,6 +36,12 @@ class Story:
     minutes: int = 0
     block: str = ""  # the heading it stands under
     is_sponsored: bool = False
+    rank: int = 0  # from 1 in each part of the mail; 0 for a sponsored one
+
+    @property
+    def kicker(self) -> str:
+        """Its section, unless the heading it stands under says that already."""
+        return "" if self.section.casefold() == self.block.casefold() else self.section
 
     @property
     def is_read(self) -> bool:
@@ -41,7 +52,7 @@ class Story:
 def story_of(pick: Pick, excerpt: int, with_images: bool, spoken: Language) -> Story:
     """The pick in at most so many characters of excerpt."""
     article = pick.article
-    image = article.image if with_images else None
+    image = article.image if with_images and article.image and is_picture(article.image) else None
     url = clean_url(image.url) if image else ""
     known = image and image.width and image.height
     return Story(
@@ -62,6 +73,27 @@ def story_of(pick: Pick, excerpt: int, with_images: bool, spoken: Language) -> S
         block="" if pick.is_sponsored else clean_text(pick.block, 60),
         is_sponsored=pick.is_sponsored,
     )
+
+
+def is_picture(image: Image) -> bool:
+    """Whether it can stand in a mail, as far as its size is known.
+
+    The first picture of a text may be a counting pixel, an emoji or a spacer, and is no better for being enlarged.
+    """
+    width, height = image.width, image.height
+    if (width and width < _LEAST) or (height and height < _LEAST):
+        return False
+    return not (width and height) or 1 / _TALLEST <= width / height <= _WIDEST
+
+
+def ranked(stories: Sequence[Story]) -> list[Story]:
+    """The stories with their ranks: each part of the mail counts for itself."""
+    seen: Counter[str] = Counter()
+    made = []
+    for each in stories:
+        seen[each.block] += not each.is_sponsored
+        made.append(replace(each, rank=0 if each.is_sponsored else seen[each.block]))
+    return made
 
 
 def _minutes(words: int | None, code: str) -> int:

@@ -25,6 +25,7 @@ class Theme:
     sans: str = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
     radius: int = 6
     logo: str = ""  # an https address; shown instead of the newsletter's name
+    logo_dark: str = ""  # the same for dark mode; empty: `logo` there too
     logo_width: int = 240
 
     @property
@@ -32,13 +33,23 @@ class Theme:
         """White or the text's colour, whichever can be read better on the accent."""
         return "#ffffff" if _light(self.accent) < 0.36 else self.text
 
+    @property
+    def strong_dark(self) -> str:
+        """Strong rules in dark mode, halfway between text and paper: in the text's own colour they would glare."""
+        pairs = zip(_parts(self.text_dark), _parts(self.paper_dark), strict=True)
+        return "#" + "".join(f"{(one + other) // 2:02x}" for one, other in pairs)
+
     def values(self) -> dict[str, object]:
         """For templates."""
-        return {**asdict(self), "on_accent": self.on_accent}
+        return {**asdict(self), "on_accent": self.on_accent, "strong_dark": self.strong_dark}
+
+
+def _parts(colour: str) -> list[int]:
+    return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
 
 
 def _light(colour: str) -> float:
     """Relative luminance, 0 to 1 (WCAG 2.2)."""
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    parts = [part / 255 for part in _parts(colour)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

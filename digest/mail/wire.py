@@ -18,11 +18,13 @@ from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
+from digest.mail.clean import clean_header
 from digest.mail.slots import pattern
 from digest.mail.words import mailbox_field, text_field
 
 LINE = 75  # octets of a quoted-printable line before its `=` (RFC 2045 section 6.7: 76 with it)
 Sign = Callable[[bytes, list[bytes]], bytes]  # (header fields, the body in pieces) -> the signature's header fields
+_LIST_NAME = 100  # characters: the field is not folded
 _PLAIN = re.compile(r"[!-<>@-~][!-<>-~]*(?: [!-<>-~]+)*")  # what quoted-printable leaves as it is, on one line
 _HEADER = re.compile(r"[ -~]*")
 _HEADER_UTF8 = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*")
@@ -121,7 +123,8 @@ def _shared_headers(heading: Heading) -> bytes:
     lines += text_field("Subject", heading.subject).split("\r\n")
     lines += ["MIME-Version: 1.0", f"Content-Language: {heading.language}"]
     if heading.list_id:
-        name = heading.list_name if heading.list_name.isascii() else ""
+        name = clean_header(heading.list_name, _LIST_NAME) if heading.list_name.isascii() else ""
+        name = name if name.isascii() else ""  # it was cut, with an ellipsis
         quoted = '"' + re.sub(r'([\\"])', r"\\\1", name) + '" ' if name else ""
         lines.append(f"List-Id: {quoted}<{heading.list_id}>")
     if heading.feedback_id:

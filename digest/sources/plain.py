@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
@@ -21,6 +22,7 @@ MAX_OPENINGS = 1000
 MAX_WORD = 200  # of an author, a section, a tag
 MAX_TAGS = 50
 MAX_URL = 2000
+_LEAST = 100  # pixels of a picture's sides
 FUTURE = timedelta(days=1)  # clocks differ; more than this ahead is a mistake
 
 _SKIPPED = frozenset({"script", "style", "template", "noscript", "iframe", "svg"})
@@ -30,6 +32,7 @@ _BREAKS = frozenset({"p", "br", "div", "li", "h1", "h2", "h3", "h4", "figcaption
 _NOT_STORABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol by their kind that show nothing
 _MORE = re.compile(
     r"\s*(?:\[\s*(?:…|\.{3})\s*\]|\(more…?\)|(?:…|\.{3})\s*(?:Continue reading|Read more)\b.{0,300})\s*$", re.I
 )
@@ -57,7 +60,8 @@ class Markup(HTMLParser):
         if tag in _SKIPPED:
             self._skipping += 1
         elif tag == "img" and not self.picture and not self._skipping:
-            self.picture = {name: value or "" for name, value in attrs}
+            found = {name: value or "" for name, value in attrs}
+            self.picture = {} if _is_ornament(found) else found
         elif tag in _BREAKS:
             self.parts.append(" ")
 
@@ -72,6 +76,13 @@ class Markup(HTMLParser):
         """Words."""
         if not self._skipping:
             self.parts.append(data)
+
+
+def _is_ornament(attributes: Mapping[str, str]) -> bool:
+    """Whether an <img> is an emoji, a spacer or a counting pixel, of which the article's picture is not to be made."""
+    sides = [pixels(attributes.get(name)) for name in ("width", "height")]
+    is_emoji = "wp-smiley" in attributes.get("class", "") or "/images/core/emoji/" in attributes.get("src", "")
+    return is_emoji or any(side and side < _LEAST for side in sides)
 
 
 def storable(text: str) -> str:
@@ -98,11 +109,13 @@ def words_in(markup: str) -> int | None:
 
 
 def title_of(markup: str) -> str:
-    """A headline as people read it: formatting out, entities decoded once.
+    """A headline as people read it: formatting out, entities decoded once; empty when nothing of it can be seen.
 
     What only looks like a tag stays: a headline may well say "5 < 6", or name the <script> tag.
     """
-    return folded(html.unescape(_TAG.sub("", _SCRIPT.sub("", storable(markup[: 20 * MAX_TITLE])))), MAX_TITLE)
+    line = folded(html.unescape(_TAG.sub("", _SCRIPT.sub("", storable(markup[: 20 * MAX_TITLE])))), MAX_TITLE)
+    # Letters, numbers, punctuation, symbols; joiners, marks and spaces alone are a link nobody can find.
+    return line if any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANK for each in line) else ""
 
 
 def words_of(values: Iterable[str]) -> tuple[str, ...]:

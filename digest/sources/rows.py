@@ -77,7 +77,7 @@ class RowReader:
             title=title,
             published_at=self._published_at(where, str(values["published_at"] or "")),
             summary=folded(unescape(str(values.get("summary") or "")), MAX_SUMMARY),
-            image=self._image(where, values.get("image")),
+            image=self._image(where, values.get("image"), str(values.get("alt") or "")),
             section=folded(str(values.get("section") or ""), MAX_WORD),
             author=folded(str(values.get("author") or ""), MAX_WORD),
             tags=_tags(values.get("tags")),
@@ -101,11 +101,11 @@ class RowReader:
         except (ValueError, OverflowError) as error:
             raise self._bad(where, f"published_at is {text[:60]!r}: {error}", _WRITE_PUBLISHED) from None
 
-    def _image(self, where: str, value: Any) -> Image | None:
+    def _image(self, where: str, value: Any, alt: str) -> Image | None:
         values = value if isinstance(value, dict) else {"url": value}
         if not values.get("url"):
             return None
-        alt = str(values.get("alt") or "")
+        alt = str(values.get("alt") or alt)
         return image_of(self._url(where, values["url"]), "", alt, values.get("width"), values.get("height"))
 
     def _count(self, where: str, values: Mapping[str, Any]) -> ViewCount:

@@ -45,6 +45,13 @@ def create(tx: Connection, newsletter: Newsletter, period: Period, now: datetime
     return by_id(tx, row.id) if row else None
 
 
+def first_made(tx: Connection, newsletter: str, but: int) -> datetime | None:
+    """When the first edition of a newsletter was made, but for the one with that id."""
+    of_it = sa.and_(editions.c.newsletter == newsletter, editions.c.id != but)
+    first: datetime | None = tx.execute(sa.select(sa.func.min(editions.c.created_at)).where(of_it)).scalar_one()
+    return first
+
+
 def by_id(tx: Connection, edition_id: int, *, lock: bool = False) -> Edition | None:
     """The edition, if there is one; with `lock` nobody else changes it before this transaction ends."""
     query = sa.select(editions).where(editions.c.id == edition_id)

@@ -56,6 +56,12 @@ def not_stopped(tx: Connection) -> list[Worker]:
     return [Worker(*row) for row in tx.execute(query.where(workers.c.stopped_at.is_(None)).order_by(workers.c.id))]
 
 
+def first_start(tx: Connection) -> datetime | None:
+    """When something sent for the first time."""
+    first: datetime | None = tx.execute(sa.select(sa.func.min(workers.c.started_at))).scalar_one()
+    return first
+
+
 def add_notice(tx: Connection, edition_id: int | None, subject: str, text: str, now: datetime) -> int:
     """Keep what the desk is told; returns the notice's id."""
     values = {"at": now, "edition_id": edition_id, "subject": subject, "text": text}

@@ -15,7 +15,8 @@ from digest.app import App
 from digest.app_mail import invitation
 from digest.domain.newsletters import Newsletter
 from digest.mail.languages import Language
-from digest.mail.render import templates_folder
+from digest.mail.templating import templates_folder
+from digest.web.dress import dress
 
 NAMES = {"en": "English", "pl": "Polski", "uk": "Українська"}
 
@@ -49,7 +50,9 @@ class Pages:
                 extensions=["jinja2.ext.i18n"],
             )
             made.install_gettext_translations(spoken.catalogue, newstyle=True)  # type: ignore[attr-defined]
-            made.globals.update(site=self._config.site, link=self._app.links.url, root=self.root)
+            made.globals.update(
+                theme=self._config.theme, site=self._config.site, link=self._app.links.url, root=self.root
+            )
             made.globals.update(language=spoken, languages=[(each, NAMES[each]) for each in self.languages])
             self._environments[code] = made
         return self._environments[code]
@@ -63,6 +66,10 @@ class Pages:
         code = code or self._config.site.language
         text = self._environment(code).get_template(template).render(**values)
         return self.language(code).set_html(text) if template.endswith(".html") else text
+
+    def plain(self, template: str, **values: Any) -> str:
+        """A page of the desk: in English, and without typography, as it may show the very bytes of a mail."""
+        return self._environment("en").get_template(template).render(**values)
 
     def page(
         self, template: str, status: int = 200, headers: dict[str, str] | None = None, *, code: str = "", **values: Any
@@ -90,6 +97,7 @@ class Pages:
         """The stylesheets, and the one script."""
         router = APIRouter(include_in_schema=False)
         assets = {each.name: each.read_text(encoding="utf-8") for each in (self._folder / "assets").iterdir()}
+        assets["pages.css"] += dress(self._config.theme)
         kinds = {"css": "text/css", "js": "text/javascript"}
 
         @router.api_route("/assets/{name}", methods=["GET", "HEAD"])

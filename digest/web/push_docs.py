@@ -14,6 +14,7 @@ _ROWS: dict[str, dict[str, Any]] = {
         "published_at": _TEXT | {"description": "ISO 8601; without an offset, in the site's time zone"},
         "summary": _TEXT,
         "image": {"description": "Address of a picture, or an object with url, alt, width, height"},
+        "alt": _TEXT | {"description": "What the picture shows, for those who do not see it"},
         "section": _TEXT,
         "author": _TEXT,
         "tags": {"type": "array", "items": _TEXT},

@@ -20,8 +20,10 @@ from digest.app_mail import invitation
 from digest.domain.articles import FoundArticle, Image
 from digest.domain.editions import Edition, EditionState, Pick, Rendering
 from digest.domain.newsletters import Newsletter
-from digest.mail.render import Rendered, templates_folder
+from digest.errors import TemplateMistake
+from digest.mail.render import Rendered
 from digest.mail.slots import SLOTS
+from digest.mail.templating import templates_folder
 from digest.mail.wire import Compiled, Heading, Reader
 from digest.store import articles, readership
 from tests.checks.specimens import BASE, MOST, READER, Mail, Page, Specimens
@@ -39,6 +41,7 @@ class Stage:
     def __init__(self, language: str, service: Service, smtpd: RecordingServer, client: TestClient) -> None:
         self.words, self.language = WORDS[language], language
         self.service, self.smtpd, self.client = service, smtpd, client
+        self._first = service
         self.taken = Specimens()
         self._saturday = SATURDAY + WEEK  # the Service's own articles are of the week before
         service.clock.forward(WEEK)
@@ -94,8 +97,22 @@ class Stage:
         if draft.state is EditionState.DRAFTED:
             self.mail("desk-draft")
             self.show("preview", urlsplit(self.service.app.links.preview(draft.id)).path)
+            self._show_trouble(urlsplit(self.service.app.links.preview(draft.id)).path)
             desk.approve(self.service.app.store, draft.id)
         self._send(name, draft, lambda edition: replace(edition, note=NOTE))
+
+    def _show_trouble(self, path: str) -> None:
+        """The preview of a mail whose template has a mistake."""
+        desk.write_note(
+            self.service.app.store, int(publishing.find(self.service.app.store, "latest").id), "Good morning."
+        )
+        templates = self._first.app.renderer._templates  # the pages are its
+        kept = dict(templates)
+        templates.clear()
+        templates[self.language] = _Broken()  # type: ignore[assignment]
+        self.show("preview-trouble", path)
+        templates.clear()
+        templates.update(kept)
 
     def leave(self) -> None:
         """One click on the page, all that may follow it, and in the end being forgotten."""
@@ -265,6 +282,14 @@ class Stage:
             assets[unescape(found)] = (asset.headers["content-type"], asset.text)
         page = Page(f"{name}-{self.language}", self.language, answer.text, dict(answer.headers), assets)
         self.taken.pages.append(page)
+
+
+class _Broken:
+    """Templates with a mistake in them."""
+
+    def text(self, name: str, values: object) -> str:
+        """No mail comes of it."""
+        raise TemplateMistake("templates/digest/body.html", 12, "unexpected 'class'", "Close the {% … %} before it.")
 
 
 def _spoilt(picks: Sequence[Pick], title: str) -> list[Pick]:

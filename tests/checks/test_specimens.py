@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from digest.mail.render import templates_folder
+from digest.mail.templating import templates_folder
 
 
 def test_every_mail_has_a_specimen(specimens):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import smtplib
 import struct
 import subprocess
@@ -41,6 +42,12 @@ def test_the_whole_story_in_a_folder_of_its_own(tmp_path):
     assert len(list((tmp_path / "demo" / "inbox").glob("*.eml"))) == 12 + 11
     assert [(each["title"], each["views"]) for each in told["picks"]] == counted_by_hand()
     assert all(each["reason"] for each in told["picks"])
+    inbox = tmp_path / "demo" / "inbox"
+    shown = [
+        found for copy in inbox.glob("*.html") for found in re.findall(r'<img[^>]*src="([^"]+)"', copy.read_text())
+    ]
+    assert len(shown) == 11 * 4  # the site is gone by now
+    assert all((inbox / each).read_bytes().startswith(b"\x89PNG") for each in shown)
 
 
 def counted_by_hand() -> list[tuple[str, int]]:
@@ -61,7 +68,14 @@ def site():
         yield url
 
 
-def test_the_feed_tells_every_article_hostile_titles_included(site):
+def test_the_stories_people_see_first_are_stories():
+    for each in sample_articles(SATURDAY):
+        words = f"{each.title} {each.summary}"
+        assert not re.search(r"[<>\x00-\x1f\u2028]|=\?|Last week", words), words
+        assert 15 <= len(each.title) <= 90 and len(each.summary) >= 40 and each.alt
+
+
+def test_the_feed_tells_every_article(site):
     reply = httpx.get(f"{site}/feed.xml")
     parsed = feedparser.parse(reply.content, response_headers={"content-type": reply.headers["content-type"]})
     assert parsed.bozo == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from digest.mail.languages import language
-from digest.mail.note import written
-from digest.mail.render import Invitation, Renderer, templates_folder
+from digest.mail.note import unsupported, written
+from digest.mail.render import Invitation, Renderer
+from digest.mail.templating import templates_folder
 from tests.mail.test_render import issue, pick
 
 LOCALE = templates_folder() / "locale"
@@ -85,12 +87,48 @@ def test_dates_are_written_as_each_language_writes_them() -> None:
     assert language("uk", LOCALE).day(day) == "субота, 28 листопада 2026\u202fр."
 
 
-def test_polish_one_letter_words_keep_to_the_next_and_nothing_else_changes() -> None:
+@pytest.mark.parametrize(
+    ("code", "loose", "tied"),
+    [
+        ("pl", "Był w domu i a w lesie", "Był w~domu i~a~w~lesie"),
+        ("pl", "radio i", "radio i"),
+        ("pl", "w 14 minut od 13 grudnia, za 5 zł i 12 km", "w~14~minut od 13~grudnia, za 5~zł i~12~km"),
+        ("pl", "o 20 % więcej, 12 480 czytań w 2026. Potem cisza", "o~20~% więcej, 12~480~czytań w~2026. Potem cisza"),
+        ("uk", "був у домі на горі й за 14 хвилин", "був у~домі на~горі й~за~14~хвилин"),
+        ("uk", "З Києва до Львова не доїхали", "З~Києва до~Львова не~доїхали"),
+        ("uk", "молоко на", "молоко на"),
+        ("en", "a walk of 5 km in 14 minutes at 20 %", "a walk of 5~km in 14 minutes at 20~%"),
+    ],
+)
+def test_short_words_and_numbers_keep_to_what_follows_them(code: str, loose: str, tied: str) -> None:
+    assert language(code, LOCALE).set(loose).replace("\u00a0", "~") == tied
+
+
+def test_only_what_is_read_is_tied() -> None:
     polish = language("pl", LOCALE)
-    assert polish.set("Był w domu i a w lesie") == "Był w\u00a0domu i\u00a0a\u00a0w\u00a0lesie"
-    assert polish.set("radio i") == "radio i"
     assert polish.set_html('<p title="a b">x</p><body><p class="a b">z nim</p>').endswith('class="a b">z\u00a0nim</p>')
-    assert language("uk", LOCALE).set("був у домі") == "був у домі"
+
+
+def test_an_english_subject_stays_ascii_and_a_polish_one_is_tied() -> None:
+    assert language("en", LOCALE).set_header("5 km on foot").isascii()
+    assert language("pl", LOCALE).set_header("5 km pieszo") == "5\u00a0km pieszo"
+
+
+def test_plain_text_is_tied_before_it_is_wrapped() -> None:
+    story = pick(1, summary="Tak długi tekst, że jego pierwszy wiersz kończyłby się właśnie teraz w 14 minut. " * 3)
+    rendered = Renderer().digest(replace(issue(story, pick(2)), language="pl", note="W " + "tekst " * 30 + "w 14 dni."))
+    assert not re.search(r"(^|\s)(w|14)$", rendered.text, re.M | re.I), rendered.text
+    assert max(map(len, rendered.text.split("\n"))) <= 76  # an address may be longer, and 72 are the aim
+
+
+def test_what_stands_at_the_foot_reads_well_in_each_language() -> None:
+    foots = {
+        "pl": "Taki był tydzień w serwisie The Vistula Post.",
+        "uk": "Таким був тиждень на сайті The Vistula Post.",
+    }
+    for code, words in foots.items():
+        rendered = Renderer().digest(replace(issue(pick(1), pick(2)), language=code))
+        assert words in " ".join(rendered.text.replace("\u00a0", " ").split())
 
 
 @pytest.mark.parametrize("code", ("en", "pl", "uk"))
@@ -112,10 +150,40 @@ def test_every_letter_speaks_its_language(code: str) -> None:
 def test_a_note_is_a_little_markdown_and_nothing_more() -> None:
     html, text = written("Hello *you*, see [this](https://x.example/a?b=1&c=2).\n\n- one\n- **two**")
     assert html == (
-        '<p>Hello <em>you</em>, see <a class="note-link" href="https://x.example/a?b=1&amp;c=2">this</a>.</p>\n'
-        "<ul>\n<li>one</li>\n<li><strong>two</strong></li>\n</ul>"
+        '<p class="note-text">Hello <em>you</em>, see <a class="note-link" href="https://x.example/a?b=1&amp;c=2">this</a>.</p>\n'
+        '<ul class="note-list note-last">\n<li>one</li>\n<li><strong>two</strong></li>\n</ul>'
     )
     assert text == "Hello you, see this (https://x.example/a?b=1&c=2).\n\n- one\n- two"
+
+
+@pytest.mark.parametrize(
+    ("note", "href"),
+    [
+        ("[x](/about?a=b)", "https://news.example.com/about?a=b"),
+        ("[x](https://żółw.pl/ł)", "https://xn--w-uga1v8h.pl/%C5%82"),
+        ("[x](https://user:pw@news.example.com/)", "https://news.example.com/"),
+        ("[x](mailto:desk@news.example.com?subject=Hi)", "mailto:desk@news.example.com?subject=Hi"),
+        ("[x](mailto:desk@news.example.com?bcc=all@news.example.com)", None),
+        ("[x](about.html)", None),
+        ("[x](#top)", None),
+        ("[x](<https://[bad/>)", None),
+    ],
+)
+def test_a_link_in_a_note_leads_somewhere_or_is_only_words(note: str, href: str | None) -> None:
+    html, text = written(note, "https://news.example.com")
+    assert re.findall('href="([^"]*)"', html) == ([href] if href else [])
+    assert text == (f"x ({href.removeprefix('mailto:')})" if href else "x")
+
+
+def test_entities_in_a_note_bring_nothing_back_that_was_cleaned_away() -> None:
+    html, text = written("a&#x202e;b &#0;&#xd800;&#x85;&#8232;c")
+    assert (html, text) == ('<p class="note-last">ab c</p>', "ab c")
+
+
+def test_a_note_reads_well_without_markup() -> None:
+    assert (
+        written("one\\\ntwo\n\n1. first\n2. second\n\n- a point")[1] == "one\ntwo\n\n1. first\n2. second\n\n- a point"
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,10 +200,50 @@ def test_a_note_is_a_little_markdown_and_nothing_more() -> None:
 )
 def test_a_hostile_note_comes_to_nothing(hostile: str) -> None:
     html, text = written(hostile)
-    assert not re.search(r"<(?!/?(p|br|strong|em|a|ul|ol|li)\b)", html)
+    assert not re.search(r"<(?!/?(p|br|strong|em|a|ul|ol|li|h2|blockquote)\b)", html)
     assert "javascript:" not in re.sub(r">[^<]*<", "><", html)
     assert "\u202e" not in html + text
     html.encode()
+
+
+def test_headings_quotes_and_numbers_of_a_note_are_seen_in_both_forms() -> None:
+    note = "# What counts\n\n> We read it all,\n> twice.\n\n3. three\n4. four\n   - and a half\n\nBye,\\\nAnna"
+    html, text = written(note)
+    assert '<h2 class="note-title">What counts</h2>' in html
+    assert '<blockquote class="note-quote">' in html
+    assert '<ol class="note-list" start="3">' in html
+    assert html.endswith('<p class="note-last">Bye,<br>\nAnna</p>')
+    assert text == "What counts\n\n> We read it all, twice.\n\n3. three\n4. four\n  - and a half\n\nBye,\nAnna"
+
+
+def test_a_note_is_wrapped_like_the_rest() -> None:
+    _, text = written("- " + "słowo " * 40 + "\n\n" + "słowo " * 40)
+    lines = text.split("\n")
+    assert max(map(len, lines)) <= 72
+    assert lines[0].startswith("- słowo") and lines[1].startswith("  słowo")
+
+
+@pytest.mark.parametrize(
+    ("note", "words"),
+    [
+        ("![x](https://x.example/a.png)", "pictures cannot stand in a note"),
+        ("a `word` of code", "code cannot stand in a note"),
+        ("one\n\n    four spaces", "take the spaces out"),
+        ("<b>bold</b>", "write Markdown"),
+        ("one\n\n---\n\ntwo", "a rule (---) cannot"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", "a table cannot"),
+        ("[tu](javascript:alert(1))", "https or mailto, not lead to javascript:"),
+        ("[tu](about.html)", "begin with a slash, or with http, https or mailto, not lead to about.html"),
+        ("[tu](mailto:a@x.example?bcc=b@x.example)", "not lead to mailto:a@x.example?bcc"),
+    ],
+)
+def test_what_would_not_go_out_as_it_is_meant_is_told_at_the_desk(note: str, words: str) -> None:
+    assert any(words in each for each in unsupported(note)), unsupported(note)
+
+
+def test_what_a_note_may_hold_is_never_refused() -> None:
+    links = "[c](https://x.example) <https://x.example> [c](/about) [c](mailto:desk@x.example?subject=Hi)"
+    assert unsupported(f"# Title\n\n*a* **b** {links}\n\n> d\n\n1. e\n\n- f") == []
 
 
 def test_a_publishers_own_file_stands_for_ours(tmp_path: Path) -> None:
@@ -144,3 +252,14 @@ def test_a_publishers_own_file_stands_for_ours(tmp_path: Path) -> None:
     letter = Renderer([tmp_path]).goodbye(SAID, "en", "https://x.example/")
     assert letter.subject == "Bye from The Post"
     assert "Thank you for having read it" in letter.text
+
+
+def test_no_polish_line_of_plain_text_ends_with_a_one_letter_word_and_titles_hang() -> None:
+    words = "W Krakowie i w Warszawie o tym, że z wodą i o wodę a także u nas w domu i z domu w pole idą"
+    made = issue(pick(1, words, summary=f"{words}. {words}"), pick(2, "Drugi"))
+    text = Renderer().digest(replace(made, language="pl", note=f"{words} {words}")).text
+    assert not [line for line in text.split("\n") if re.search(r"(?:^|[\s\u00a0])[aiouwz]$", line)]
+    assert max(map(len, text.split("\n"))) <= 72
+    title = text[text.index("1. W") :].split("\n")[:2]
+    assert title[1].startswith("   ")
+    assert " ".join(each.strip() for each in title).replace("\u00a0", " ") == f"1. {words}"

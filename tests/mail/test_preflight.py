@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from digest import preflight, publishing
-from digest.domain.editions import EditionState
+from digest.domain.editions import Basis, EditionState
 from digest.domain.findings import NAMES, Level, stoppers
 from digest.errors import NotFit
 from digest.mail.preflight import BULK, are_aligned, examine
 from digest.mail.specimen import Circumstances, Specimen
+from digest.store import Store
+from digest.store.schema import subscriptions
 from tests.mail.test_render import HOSTILE, pick
 from tests.servers.smtpd import RecordingServer
 from tests.service import SATURDAY, Service
@@ -31,7 +37,8 @@ def specimen(
     preheader: str = "The second story · The third story",
     sender: str = "recap@news.example.com",
     head: str = "",
-    text: str = f"Words\n{LEAVE}",
+    text: str = "Words\n{leave}",
+    leave: str = LEAVE,
     **around,
 ) -> Specimen:
     """A message by hand, with all that it must have."""
@@ -41,9 +48,9 @@ def specimen(
     message = EmailMessage(policy=SMTP.clone(max_line_length=998))
     message["From"], message["To"], message["Subject"] = sender, "anna@example.com", subject
     message["Date"], message["Message-ID"] = "Sat, 28 Nov 2026 07:00:00 +0000", "<1@news.example.com>"
-    message["List-Unsubscribe"] = f"<{LEAVE}>"
-    message.set_content(text, cte="quoted-printable")
-    html = f"<!DOCTYPE html><html><head>{head}</head><body>{body}<a href='{LEAVE}'>Leave</a></body></html>"
+    message["List-Unsubscribe"] = f"<{leave}>"
+    message.set_content(text.format(leave=leave), cte="quoted-printable")
+    html = f"<!DOCTYPE html><html><head>{head}</head><body>{body}<a href='{leave}'>Leave</a></body></html>"
     message.add_alternative(html, subtype="html", cte="quoted-printable")
     circumstances = Circumstances(**{**{name: getattr(AROUND, name) for name in AROUND.__slots__}, **around})
     return Specimen(subject, preheader, message.as_bytes(), circumstances)
@@ -51,6 +58,15 @@ def specimen(
 
 def names(made: Specimen, level: Level | None = None) -> list[str]:
     return [each.name for each in examine(made) if level in (None, each.level)]
+
+
+def test_the_document_names_every_finding_and_its_level():
+    text = (Path(__file__).parents[2] / "docs" / "preflight.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    listed = {name: row[2] for row in rows for name in re.findall("`([a-z-]+)`", row[1])}
+    assert list(listed) == sorted(listed, key=list(NAMES).index) and set(listed) == set(NAMES)
+    for _, name, level in CASES:
+        assert level in listed[name], f"{name} is found as {level}"
 
 
 def test_a_good_mail_has_nothing():
@@ -91,6 +107,8 @@ CASES = [
     ({"postal_address": " "}, "missing-address", Level.WARNING),
     ({"postal_address": "", "audience": BULK}, "missing-address", Level.ERROR),
     ({"text": "no link"}, "missing-unsubscribe", Level.ERROR),
+    ({"leave": LEAVE.replace("https", "http")}, "one-click", Level.WARNING),
+    ({"leave": LEAVE.replace("https", "http"), "audience": BULK}, "one-click", Level.ERROR),
     ({"sender": "recap@other.org"}, "from-site", Level.WARNING),
     ({"dkim_domain": "provider.net"}, "from-dkim", Level.WARNING),
     ({"bounce_domain": "provider.net"}, "from-bounce", Level.WARNING),
@@ -107,7 +125,58 @@ def test_each_rule_finds_what_it_is_for(change, name, level):
 
 def test_every_rule_without_network_is_tried_above():
     asked_for = {"link-gone", "link-unreachable", "image-gone", "image-unreachable", "image-kind", "image-size"}
-    assert {name for _, name, _ in CASES} | asked_for | {"not-looked-at", "message"} == set(NAMES)
+    noted = {"not-plausible", "shortened", "list-note"}
+    assert {name for _, name, _ in CASES} | asked_for | noted | {"not-looked-at", "message"} == set(NAMES)
+
+
+def fixes(name: str, **change) -> list[tuple[str, str]]:
+    return [(each.text, each.fix) for each in examine(specimen(**change)) if each.name == name]
+
+
+def test_pictures_with_one_fault_are_one_finding():
+    tags = "".join(
+        f"<a href='https://x.example'><img class='picture' alt='' src='http://news.example.com/{n}.jpg'></a>"
+        for n in range(4)
+    )
+    body = f"{tags}<img src='https://news.example.com/logo.png'><p>{WORDS}</p>"
+    (logo, of_template), (stories, of_articles) = fixes("image-alt", body=body)
+    assert stories.startswith("4 pictures have no alt text (http://news.example.com/0.jpg, ") and "…" in stories
+    assert "column `alt`" in of_articles and "site's editor" in of_articles
+    assert logo.startswith("the picture https://news.example.com/logo.png has no alt text")
+    assert "into your template" in of_template
+    assert len(fixes("image-https", body=body)) == 1
+
+
+THEME = {"accent": "#ffcc00", "accent_dark": "#a3172a", "paper": "#ffffff", "paper_dark": "#1b1c1f"}
+DARK = "<meta name='color-scheme' content='light dark'>"
+
+
+@pytest.mark.parametrize(
+    ("colour", "ground", "fix"),
+    [
+        ("#ffcc00", "#fff", r'Set \[theme\] accent = "(#[0-9a-f]{6})", which can be read there'),
+        (
+            "#eeeeee",
+            "#fff",
+            r"Change the colour #eeeeee in your template; (#[0-9a-f]{6}) can be read on \[theme\] paper",
+        ),
+    ],
+)
+def test_a_colour_that_cannot_be_read_comes_with_its_setting_and_a_better_one(colour, ground, fix):
+    from digest.mail.contrast import parsed, ratio
+
+    body = f"<p style='color:{colour};background:{ground}'>{WORDS}</p>"
+    (_, said), *_ = fixes("contrast-light", body=body, theme=THEME)
+    found = re.fullmatch(fix, said)
+    assert found, said
+    assert ratio(parsed(found[1]), parsed(ground)) >= 4.5
+    assert fixes("contrast-light", body=body.replace(colour, found[1])) == []
+
+
+def test_in_dark_mode_the_better_colour_is_a_lighter_one_of_the_dark_setting():
+    body = f"<p style='color:#a3172a;background:#1b1c1f'>{WORDS}</p>"
+    (_, said), *_ = fixes("contrast-dark", body=body, head=DARK, theme=THEME)
+    assert re.match(r'Set \[theme\] accent_dark = "#[b-f]', said)
 
 
 def test_a_defect_of_the_bytes_is_an_error():
@@ -324,6 +393,45 @@ def test_a_redirect_is_followed(site):
     assert look(a(url), site) == [("link-gone", "error")]
 
 
+def findings_of(html: str, site, known):
+    import asyncio
+
+    async def look_at():
+        return await preflight.look_around(
+            f"<html><body>{html}</body></html>", "http://127.0.0.1:1/", [site.url], (), known
+        )
+
+    return asyncio.run(look_at())
+
+
+def test_a_dead_address_is_named_with_where_it_comes_from(site):
+    from dataclasses import replace
+
+    story, noted, other = (site.says(path, Answer("gone", 404)) for path in ("/story", "/noted", "/other"))
+    photo = site.says("/photo.png", Answer("gone", 404))
+    chosen = pick(5, "The river")
+    image = replace(chosen.article.image, url=photo)
+    chosen = replace(chosen, article=replace(chosen.article, url=story, image=image))
+    known = preflight.origins([chosen], f"See [this]({noted}).")
+    found = {each.text.split(" ")[0]: each for each in findings_of(a(story) + a(noted) + a(other), site, known)}
+    assert "article 5, “The river”" in found[story].text and "digest articles ban 5" in found[story].fix
+    assert "the editor's note" in found[noted].text and "digest edition note" in found[noted].fix
+    assert "templates" in found[other].fix
+    (gone,) = findings_of(img(photo), site, known)
+    assert "article 5" in gone.text and "digest articles ban 5" in gone.fix
+
+
+def test_a_heavy_picture_names_the_setting_that_makes_it_small(site):
+    url = site.says("/heavy.png", Answer(b"x" * 1_000_001, headers={"Content-Type": "image/png"}))
+    (heavy,) = findings_of(img(url), site, {})
+    assert "[mail] resize_images = true" in heavy.fix
+
+
+def test_a_picture_in_a_private_network_says_what_to_set(site):
+    (unseen,) = findings_of(img("http://10.255.255.1/a.png"), site, {})
+    assert "private_hosts" in unseen.fix
+
+
 def test_a_host_that_is_down_is_one_warning_however_many_pages_it_has(site):
     pages = "".join(a(f"http://127.0.0.1:9/{n}") for n in range(5))
     assert look(pages, site) == [("link-unreachable", "warning")]
@@ -385,6 +493,35 @@ def test_nothing_is_asked_while_sending(service, smtpd):
     assert stoppers([], []) == []
 
 
+def test_what_the_draft_noted_of_its_list_is_said_again(service):
+    edition = drafted(service)
+    notes = ("not plausible: no view was counted", "so that mailboxes show it whole: no excerpts", "block 'A' is empty")
+    rendering, _ = service.app.sample(edition, "a@example.com", service.clock())
+    mail = service.app.preflight.specimen(edition, rendering, service.clock())
+    found = service.app.preflight.by_rules(replace(edition, basis=Basis.NEWEST, notes=notes), [mail])
+    said = {each.name: each for each in found}
+    assert said["not-plausible"].level is Level.WARNING
+    assert "goes by the newest: no view was counted" in said["not-plausible"].text
+    assert (said["shortened"].level, said["list-note"].level) == (Level.HINT, Level.HINT)
+    assert not {"not-plausible", "shortened", "list-note"} & {
+        each.name for each in service.app.preflight.by_rules(edition, [mail])
+    }
+
+
+def test_every_language_that_readers_have_is_looked_at_before_the_hour(service):
+    service.add_readers(1)
+    with service.app.store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="uk"))
+    edition = drafted(service)
+    renderings = [each for each, _ in service.app.samples(edition, "a@example.com", service.clock())]
+    assert [each.language for each in renderings] == ["en", "uk"]
+    mails = [service.app.preflight.specimen(edition, each, service.clock()) for each in renderings]
+    bad = replace(mails[1], subject="Another", content=mails[1].content.replace(b"https://", b"nothing:"))
+    errors = [each for each in service.app.preflight.by_rules(edition, [mails[0], bad]) if each.level is Level.ERROR]
+    assert any(each.name == "missing-unsubscribe" and each.text.startswith("in uk: ") for each in errors)
+    assert not stoppers(service.app.preflight.by_rules(edition, mails), ())
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 
@@ -420,3 +557,9 @@ def test_the_command_says_what_it_finds_and_ends_with_one_when_errors_are_left(t
     assert "no check finds 'gone'" in operator.run("edition", "check", "--allow", "gone", status=2)
     assert "no check finds 'gone'" in operator.run("edition", "send", "--allow", "gone", status=2)
     assert "/desk/preview/" in operator.run("edition", "preview")
+    operator.run("subscribers", "add", "oksana@example.com", "--confirmed", "--consent-from", "a letter")
+    with closing(Store(f"sqlite:///{tmp_path}/digest.db")) as store, store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="uk"))
+    shown = operator.json("edition", "preview")
+    assert [(each["language"], Path(each["html"]).name) for each in shown["others"]] == [("uk", "weekly-1-uk.html")]
+    assert 'lang="uk"' in (tmp_path / shown["others"][0]["html"]).read_text()

@@ -137,3 +137,14 @@ def test_quoted_printable_is_read_back_and_needs_no_dot_stuffing(text):
     assert quopri.decodestring(encoded).decode() == text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
     assert all(len(line) <= 76 and not line.startswith(b".") for line in encoded.split(b"\r\n"))
     assert not re.search(rb"[ \t]\r\n", encoded)
+
+
+@pytest.mark.parametrize("name", ["a\tb\r\nBcc: x@y.z", "Recap " * 700, "=?utf-8?q?evil=0d=0a?=", 'The "Recap" \\'])
+def test_the_lists_name_is_one_short_line_whatever_the_newsletter_is_called(name):
+    content = Compiled(heading(list_name=name), "x", "<p>x</p>", MARK).message(
+        Reader("anna@example.com", "<1.a@news.example.com>", NOW, {})
+    )
+    assert parsed(content)["List-Id"].endswith("<weekly.news.example.com>")
+    assert max(map(len, content.split(b"\r\n"))) < 200
+    assert "Bcc" not in parsed(content)
+    assert b"=?" not in content

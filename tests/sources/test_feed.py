@@ -113,6 +113,7 @@ def test_titles_arrive_as_people_read_them(web: Web, written: str, read: str) ->
 @pytest.mark.parametrize(
     ("item", "words"),
     [
+        ("<title>&#x200b;&#x2060;&#x3164;</title><link>https://news.example.com/a</link>", "no title"),
         (ITEM.replace("A title", " "), "no title"),
         (ITEM.replace("<link>https://news.example.com/a</link>", ""), "no link"),
         (ITEM.replace("https://news.example.com/a", "javascript:alert(1)"), "not a web address"),
@@ -134,6 +135,8 @@ def test_an_item_that_is_no_article_is_left_out_and_named(web: Web, item: str, w
         ('<enclosure url="/e.jpg" type="image/jpeg" length="1"/>', "/e.jpg"),
         ('<enclosure url="/e.mp3" type="audio/mpeg" length="1"/>', None),
         ("<content:encoded><![CDATA[<p>a</p><img alt='x > y' src='/i.jpg'>]]></content:encoded>", "/i.jpg"),
+        ("<content:encoded><![CDATA[<img src='/p' width=1 height=1><img src='/i.jpg'>]]></content:encoded>", "/i.jpg"),
+        ("<content:encoded><![CDATA[<img src='/e' class=wp-smiley><img src='/i.jpg'>]]></content:encoded>", "/i.jpg"),
         ('<description>&lt;img src="data:image/gif;base64,R0"&gt;</description>', None),
         ('<media:content url="javascript:alert(1)" medium="image"/>', None),
     ],

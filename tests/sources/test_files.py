@@ -47,6 +47,11 @@ def refused(folder: Path, content: str | bytes, name: str = "v.csv", **section: 
     return str(caught.value)
 
 
+def test_a_picture_has_its_words_in_a_column_of_their_own(tmp_path: Path) -> None:
+    content = "url,title,published_at,image,alt\n/a,A,2026-11-27T18:30+01:00,/a.jpg,A bridge\n"
+    assert articles(tmp_path, content).articles[0].image == Image(f"{SITE}/a.jpg", "A bridge")
+
+
 def test_articles_in_csv_in_any_order_of_columns(tmp_path: Path) -> None:
     text = (
         "Title,TAGS,url,Published_At,image,summary,section,author,ours\r\n"

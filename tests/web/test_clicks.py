@@ -145,12 +145,21 @@ def test_nothing_in_a_request_changes_where_it_leads(counting):
     assert reply.headers["location"] == FIRST
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "https://user:pw@news.example.com/", "//x"])
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "https://news.example.com\\@evil.example/", "//x"]
+)
 def test_an_address_that_is_none_is_not_followed(counting, url):
     edition = counting.service.release()
     with counting.service.app.store.begin() as tx:
         tx.execute(sa.update(picks).where(picks.c.position == 1).values(url=url))
     assert counting.client.get(path(counting, edition)).status_code == 404
+
+
+def test_a_password_in_an_address_goes_to_no_reader(counting):
+    edition = counting.service.release()
+    with counting.service.app.store.begin() as tx:
+        tx.execute(sa.update(picks).where(picks.c.position == 1).values(url="https://user:pw@news.example.com/a"))
+    assert counting.client.get(path(counting, edition)).headers["location"].startswith("https://news.example.com/a?")
 
 
 def test_a_line_break_in_an_address_makes_no_header(counting):

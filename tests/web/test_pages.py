@@ -6,10 +6,14 @@ from datetime import timedelta
 
 import feedparser
 import pytest
+from starlette.testclient import TestClient
 
+from digest.config_mail import ThemeSection
 from digest.domain.articles import FoundArticle
 from digest.store import articles
-from tests.service import SATURDAY, every_candidate
+from digest.web import create_web
+from digest.web.dress import dress
+from tests.service import SATURDAY, Service, every_candidate
 
 PATHS = ["/", "/snippet", "/archive", "/archive/feed.xml", "/assets/pages.css", "/healthz", "/readyz", "/nowhere"]
 
@@ -132,3 +136,35 @@ def test_the_beacon_script_is_small_and_cacheable(web):
 def test_a_beacon_may_come_from_the_site(web):
     reply = web.client.post("/beacon", content="{}", headers={**BROWSER, "Origin": "https://news.example.com"})
     assert reply.headers["access-control-allow-origin"] == "*"
+
+
+def test_pages_wear_the_publishers_look(tmp_path):
+    theme = {
+        "accent": "#ffcc00",
+        "accent_dark": "#ffe680",
+        "logo": "https://news.example.com/logo.png",
+        "logo_dark": "https://news.example.com/dark.png",
+        "serif": "'Playfair Display', Georgia, serif",
+        "radius": 0,
+    }
+    service = Service(tmp_path, f"sqlite:///{tmp_path}/digest.db", 25, theme=theme)
+    with TestClient(create_web(service.app, service.clock)) as client:
+        page, style = client.get("/").text, client.get("/assets/pages.css").text
+    service.close()
+    assert '<img src="https://news.example.com/logo.png" alt="The Vistula Post" width="240">' in page
+    assert 'srcset="https://news.example.com/dark.png"' in page
+    light, dark = style.rpartition("@media (prefers-color-scheme: dark)")[::2]
+    changed = light.rpartition(":root {")[2]
+    for rule in (
+        "--accent: #ffcc00;",
+        "--button: #ffcc00;",
+        "--button-ink: #1d1d1f;",
+        "--radius: 0px;",
+        "--serif: 'Play",
+    ):
+        assert rule in changed
+    assert "--accent: #ffe680;" in dark
+
+
+def test_the_look_of_pages_is_ours_where_nothing_was_changed():
+    assert dress(ThemeSection()) == ""

@@ -9,11 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 
 from digest import publishing
 from digest.demo.pictures import picture
 from digest.demo.serving import address, listening, serving
 from digest.mail.forcing import forced
+from digest.store.schema import subscriptions
 from digest.web import create_web
 from digest.web.guards import masked
 from tests.servers import require
@@ -46,6 +48,23 @@ def test_the_page_shows_mail_text_source_and_size_without_a_script(web, path):
     assert re.search(r"The html has [\d,]+ of at most 100,000 bytes", page.text)
     assert page.text.count("<iframe") == 8
     assert page.text.count('sandbox="allow-popups allow-popups-to-escape-sandbox"') == 8
+
+
+def test_each_language_that_readers_have_can_be_looked_at(web):
+    web.service.add_readers(1)
+    with web.service.app.store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="pl"))
+    path = urlsplit(web.service.app.links.preview(drafted(web.service).id)).path
+    own, polish = web.client.get(path).text, web.client.get(f"{path}?lang=pl").text
+    assert '<strong>English</strong> · <a href="?lang=pl"' in own
+    assert "Content-Language: pl" in polish and polish.count("&amp;lang=pl") == 8
+    assert 'lang="pl"' in web.client.get(f"{path}/html?lang=pl").text
+    assert b"Content-Language: pl" in web.client.get(f"{path}/message.eml?lang=pl").content
+    assert web.client.get(f"{path}?lang=uk").status_code == 404
+    with web.service.app.store.begin() as tx:
+        tx.execute(sa.update(subscriptions).values(language="de"))  # which we do not write, and some list brought along
+    assert web.client.get(path).status_code == 200
+    assert web.client.get(f"{path}/html?lang=<b>").status_code == 404
 
 
 def test_the_source_holds_the_bytes_of_the_message_file(web, path):
@@ -101,6 +120,70 @@ def test_it_follows_the_draft(web, path):
     web.service.add_articles({"fresh": 5000})
     drafted(web.service)
     assert "Story fresh" in web.client.get(path).text
+
+
+@pytest.fixture
+def designed(tmp_path) -> Iterator[tuple[object, str, Path]]:
+    """A service from a file, with templates of its own: (client, path of a preview, folder)."""
+    from starlette.testclient import TestClient
+
+    from digest.config_reading import read_config
+
+    (tmp_path / "templates" / "digest").mkdir(parents=True)
+    (tmp_path / "config.toml").write_text(
+        '[site]\nname = "The Post"\nurl = "https://news.example.com"\ntimezone = "Europe/Warsaw"\n[web]\nbase_url = "https://recap.example.com"\n'
+        'secret = "a secret of at least thirty-two characters"\n[mail]\nfrom = "recap@news.example.com"\n'
+        '[newsletters.weekly]\ntitle = "The Weekly Recap"\n[theme]\ntemplates = "templates"\naccent = "#00539f"\n'
+    )
+    config = read_config(tmp_path / "config.toml", {})
+    fields = {name: getattr(config, name) for name in ("site", "web", "mail", "newsletters", "theme", "file")}
+    service = Service(tmp_path, f"sqlite:///{tmp_path}/digest.db", 25, **fields)
+    edition = drafted(service)
+    with TestClient(create_web(service.app, service.clock), base_url="https://recap.example.com") as client:
+        yield client, urlsplit(service.app.links.preview(edition.id)).path, tmp_path
+    service.close()
+
+
+def test_it_follows_the_theme_and_the_templates_while_the_service_runs(designed):
+    client, path, folder = designed
+    assert "was changed since" not in client.get(path).text
+    assert "#00539f" in client.get(f"{path}/html").text
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("#00539f", "#007a3d"))
+    shown = client.get(f"{path}/html").text
+    assert "#007a3d" in shown and "#00539f" not in shown
+    (folder / "templates" / "digest" / "subject.txt").write_text("Of our own: {{ title }}")
+    page = client.get(path).text
+    assert "Of our own: The Weekly Recap" in page
+    assert "start it again before the mail goes out" in page
+
+
+def test_a_mistake_is_shown_to_the_desk_in_the_words_of_the_command(designed):
+    client, path, folder = designed
+    body = folder / "templates" / "digest" / "body.html"
+    body.write_text("{% extends 'layout.html' %}\n{% block content %}\n{{ titel }}{% endblock %}")
+    page = client.get(path)
+    assert page.status_code == 200
+    assert "templates/digest/body.html, line 3: nothing is known by the name" in page.text
+    assert "Did you mean" in page.text
+    assert client.get(f"{path}/html").status_code == 404
+    body.unlink()
+    assert "The Weekly Recap" in client.get(f"{path}/html").text
+    (folder / "config.toml").write_text("[site]\nname = Post\n")
+    assert "line 2 cannot be read: name = Post" in client.get(path).text
+
+
+def test_it_says_that_an_edition_does_not_go_out_by_itself_and_what_to_do(web, path):
+    from digest import desk
+
+    assert 'class="notice"' not in web.client.get(path).text
+    desk.hold(web.service.app.store, 1, "a word is missing")
+    page = web.client.get(path).text
+    assert "A word is missing." in page and "digest edition approve 1" in page
+
+
+def test_addresses_in_findings_begin_as_addresses_do(web, path):
+    assert '<p dir="auto">Http' not in web.client.get(path).text
 
 
 def test_no_other_link_opens_it_and_no_log_holds_its_token(web, path):
@@ -171,7 +254,7 @@ def test_the_page_works_without_javascript_on_a_phone_and_on_a_desk(chromium, de
         page.locator("label", has_text=words).first.click()
 
     def wait(scheme: str, images: int) -> None:
-        for shown in (600, 360) if width > 1000 else (600,):
+        for shown in (600, 360) if width > 1000 else (360,):  # on a phone it begins with the narrow one
             frame(page, scheme, images, shown).locator("h1").wait_for()
 
     wait("light", 1)
@@ -184,9 +267,9 @@ def test_the_page_works_without_javascript_on_a_phone_and_on_a_desk(chromium, de
     look("3-images-off")
     choose("Light")
     if width < 1000:
-        choose("360 px")
-        frame(page, "light", 0, 360).locator("h1").wait_for()
-        look("4-narrow")
+        choose("600 px")
+        frame(page, "light", 0, 600).locator("h1").wait_for()
+        look("4-wide")
     for name in ("Plain text", "Source", "Checks"):
         choose(name)
         look(f"5-{name.split()[-1].lower()}")
