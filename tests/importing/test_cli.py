@@ -1,0 +1,78 @@
+"""`digest subscribers import` and `export` as they are typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.crash.process import environment
+from tests.importing import samples
+from tests.importing.test_kill import CONFIG
+
+
+class Operator:
+    """Types commands in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "config.toml").write_text(CONFIG.format(url="sqlite:///digest.db"))
+        self("migrate")
+
+    def __call__(self, *words: str, status: int = 0) -> str:
+        command = [sys.executable, "-m", "digest", *words]
+        done = subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+        return done.stdout if status == 0 else done.stderr
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    """An empty installation."""
+    return Operator(tmp_path)
+
+
+def test_from_a_first_look_to_another_house(operator, tmp_path):
+    (tmp_path / "export.zip").write_bytes(samples.zipped(samples.MAILCHIMP))
+    said = operator("subscribers", "import", "export.zip", "--dry-run")
+    assert "Mailchimp" in said
+    assert "nothing was written" in said
+    assert "--consent-from" in operator("subscribers", "import", "export.zip", status=2)
+    report = json.loads(operator("subscribers", "import", "export.zip", "--consent-from", "old form", "--json"))
+    assert (report["rows"], report["added"], report["unsubscribed"], report["suppressed"], report["refused"]) == (
+        *(5, 2, 1),
+        *(1, 1),
+    )
+    assert "is in already" in operator("subscribers", "import", "export.zip", "--consent-from", "old form")
+    operator("subscribers", "export", "--out", "out.csv")
+    assert (tmp_path / "out.csv").stat().st_mode & 0o077 == 0
+    assert operator("subscribers", "export", "--format", "csv") == (tmp_path / "out.csv").read_text()
+    shown = json.loads(operator("subscribers", "export", "--format", "json", "--state", "confirmed"))
+    assert [(each["email"], each["consent_form"]) for each in shown] == [
+        ("anna@example.com", "old form"),
+        ("bob@example.com", "old form"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("import", "nothing.csv"), "cannot be read"),
+        (("import", ".", "--dry-run"), "cannot be read"),
+        (("import", "some.csv", "--map", "email"), "field=column"),
+        (("import", "some.csv", "--map", "mail=email"), "there is no such field"),
+        (("import", "some.csv", "--encoding", "klingon"), "no such encoding"),
+        (("import", "some.csv", "some.csv", "--errors", "e.csv"), "one file at a time"),
+        (("export", "--format", "xlsx"), "csv and json"),
+        (("export", "--state", "sideways"), "there is no state"),
+        (("export", "--out", "no/such/folder.csv"), "cannot be written"),
+    ],
+)
+def test_a_mistake_is_one_line(operator, tmp_path, words, said):
+    (tmp_path / "some.csv").write_text("email\nanna@example.com\n")
+    error = operator("subscribers", *words, status=2)
+    assert said in error
+    assert "Traceback" not in error
