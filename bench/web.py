@@ -28,7 +28,12 @@ TARGET, GROWTH = 0.4, 1.2
 _BARE = "empty endpoint"
 _ACTS = ("unsubscribe", "confirm", "sign-up")
 # Limits are for strangers: everybody here comes from one address.
-_LIMITS = "\n[subscribing]\nsign_ups_per_hour = 1000000\ndomain_sign_ups_per_hour = 1000000\nall_sign_ups_per_hour = 10000000\n"
+_LIMITS = """
+[subscribing]
+sign_ups_per_hour = 1000000
+domain_sign_ups_per_hour = 1000000
+all_sign_ups_per_hour = 10000000
+"""
 
 
 @dataclass(frozen=True, slots=True)

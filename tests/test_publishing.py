@@ -295,8 +295,8 @@ def test_what_was_left_out_for_size_is_kept_for_each_language_readers_have(store
         return replace(press(newsletter, edition, picks, language), shortened=left_out)
 
     add_articles(store, {"a.pl/1": 3, "a.pl/2": 2})
-    entries = [subscribing.Entry(Address("anna", "example.com"))]
-    subscribing.bring_in(store, LINKS, entries, "weekly", "uk", Evidence(Way.OPERATOR), SATURDAY - 9 * HOUR)
+    entries = [importing.Entry(Address("anna", "example.com"))]
+    importing.bring_in(store, LINKS, entries, "weekly", "uk", Evidence(Way.OPERATOR), SATURDAY - 9 * HOUR)
     said = [
         "so that mailboxes show it whole: excerpts of at most 140 characters",
         "so that mailboxes show it whole, in uk: no excerpts",

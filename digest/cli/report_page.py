@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from digest.domain.newsletters import Newsletter
 from digest.domain.statistics import Day, ReaderStatistics
-from digest.mail.render import templates_folder
+from digest.mail.templating import templates_folder
 
 WIDTH, HEIGHT = 720, 200  # of the chart, in its own units
 _BASE = 160  # where the readers' curve stands; the bars of coming and leaving hang around the line below

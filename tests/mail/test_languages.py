@@ -20,7 +20,8 @@ from tests.mail.test_render import issue, pick
 LOCALE = templates_folder() / "locale"
 OTHERS = ("pl", "uk")
 MAPPING = [("**.html", "jinja2"), ("**.txt", "jinja2"), ("**.xml", "jinja2")]
-DESK = ("desk-alert", "desk-draft", "preview", "snippets", "web/api", "locale/extract")  # pages and mails no reader sees
+# Pages and mails no reader sees.
+DESK = ("desk-alert", "desk-draft", "preview", "snippets", "web/api", "locale/extract")
 SAID = Invitation("Recap", "The Post", "https://x.example", "ul. Prosta 1", "Weekly.", "I agree.", timedelta(days=3))
 
 
