@@ -83,7 +83,7 @@ def test_the_page_speaks_the_readers_language(web):
     assert '<html lang="pl">' in page
     assert "w\u00a0każdą sobotę o\u00a008:00" in page
     save(web, **KEEPS, language="uk")
-    assert "щопонеділка і щочетверга, 07:30" in web.client.get(own_page(web.service)).text
+    assert "щопонеділка і\u00a0щочетверга, 07:30" in web.client.get(own_page(web.service)).text
 
 
 def test_looking_changes_nothing(web):
