@@ -14,7 +14,7 @@ from bench.figures import AT_MOST, Findings
 from bench.reading import Readership, fill, settle
 from bench.stage import Stage
 from digest.app import App
-from digest.config_reading import read_config
+from digest.config.reading import read_config
 from digest.domain.periods import Period
 from digest.store import Store, candidates
 from digest.store.migrate import migrate

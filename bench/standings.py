@@ -18,11 +18,12 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from digest import forgetting, preferring, subscribing, suppressing
+from digest import subscribing
 from digest.domain.addresses import Address
 from digest.domain.subscribers import ConfirmationLimits, Evidence, Way
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.store import suppressions
+from digest.subscribing import forgetting, preferring, suppressing
 from tests.servers import postgres
 from tests.web.gates import gate
 

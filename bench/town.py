@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from digest import publishing
 from digest.app import App, build
-from digest.config_reading import read_config
+from digest.config.reading import read_config
 from digest.domain.addresses import Address
 from digest.domain.articles import FoundArticle, Image
 from digest.store import Store, articles, readership

@@ -11,11 +11,11 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from digest import forgetting, reminding
 from digest.app import App, Clock
-from digest.app_bounces import Returns
+from digest.app.bounces import Returns
 from digest.domain.newsletters import Newsletter
 from digest.domain.periods import WEEKDAYS, Schedule
+from digest.subscribing import forgetting, reminding
 
 log = logging.getLogger("digest.scheduler")
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from digest import importing, publishing, subscribing, suppressing
+from digest import publishing, subscribing
 from digest.app import App, build
 from digest.config import Config
 from digest.domain.addresses import Address
@@ -20,6 +20,7 @@ from digest.domain.ranking import Candidate
 from digest.domain.subscribers import Evidence, Subscription, Way
 from digest.store import Store, Transaction, articles, candidates, deliveries, readership, workers
 from digest.store.migrate import migrate
+from digest.subscribing import importing, suppressing
 
 SATURDAY = datetime(2026, 11, 28, 7, tzinfo=UTC)  # 08:00 in Warsaw
 

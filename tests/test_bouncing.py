@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from digest import bounce_notes, bouncing
+from digest import bouncing
+from digest.bouncing import notes
 from digest.domain.bouncing import SoftRule, is_given_up, is_unbelievable, kept_words
 from digest.domain.reports import Report, ReportKind
 from digest.domain.subscribers import EventKind, SubscriptionState, Way
@@ -54,7 +55,7 @@ class Post:
 
     def notes(self):
         """What the desk is told now."""
-        found = bounce_notes.to_tell(self.app.store, self.service.clock())
+        found = notes.to_tell(self.app.store, self.service.clock())
         for note in found:
             self.app.tell_desk(note.edition_id, note.subject, note.text, self.service.clock())
         return found

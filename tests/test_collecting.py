@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from digest import collecting
-from digest.config_sources import FeedSource
+from digest.config.sources import FeedSource
 from digest.domain.articles import FoundArticle, Harvest, LifetimeTotal, Pages, ViewCount
 from digest.domain.periods import Period, Schedule
 from digest.errors import SourceError, StoreUnavailable

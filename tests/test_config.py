@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from digest.config_reading import read_config
+from digest.config.reading import read_config
 from digest.errors import ConfigurationError
 
 GOOD = """

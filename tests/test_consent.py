@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from digest import forgetting, preferring, proving
 from digest.domain.addresses import Address
 from digest.domain.proofs import consents, seal
 from digest.domain.subscribers import ConsentEvent, EventKind, Evidence, Way
 from digest.errors import NotFound
+from digest.subscribing import forgetting, preferring, proving
 from digest.web import create_web
 from tests.conftest import NOW
 from tests.servers.smtpd import RecordingServer

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from digest import descent, desk, publishing
+from digest import publishing
 from digest.domain.editions import Basis, EditionState
 from digest.domain.newsletters import Block, BlockKind, Published, Selection
 from digest.domain.periods import Period
 from digest.domain.ranking import rank
+from digest.publishing import descent, desk
 from digest.store import candidates, editions
 from tests.test_picking import DAY, FOUR, LATE, WEEK, count, draft, record, release, save
 from tests.test_publishing import HOUR, SATURDAY, WEEKLY, add_readers, titles

@@ -8,11 +8,11 @@ from random import Random
 
 import pytest
 
-from digest import descent
-from digest.descent import Descent
 from digest.domain.newsletters import Block, BlockKind, FairStart, Published, Selection
 from digest.domain.periods import Period
 from digest.domain.ranking import Candidate, Ranked, rank
+from digest.publishing import descent
+from digest.publishing.descent import Descent
 
 END = datetime(2026, 11, 28, 7, tzinfo=UTC)
 WEEK = Period(END - timedelta(days=7), END)

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from digest import bouncing, desk, forgetting, importing, publishing, subscribing, suppressing
+from digest import bouncing, publishing, subscribing
 from digest.cli.logs import Masking
 from digest.domain.addresses import Address
 from digest.domain.deliveries import DeliveryState, Mail, Outcome, Receipt
@@ -25,7 +25,9 @@ from digest.domain.reports import Report, ReportKind
 from digest.domain.subscribers import EventKind, Evidence, SubscriptionState, Way
 from digest.domain.suppressions import SuppressionKind
 from digest.errors import InvalidToken, NotFound
+from digest.publishing import desk
 from digest.store import Store, consent, deliveries, known, outbox, schema, subscribers, suppressions, workers
+from digest.subscribing import forgetting, importing, suppressing
 from digest.web import create_web
 from tests.servers.smtpd import Fault, RecordingServer
 from tests.service import SATURDAY, Service

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.app_bounces import Returns
+from digest.app.bounces import Returns
 from digest.domain.reports import ReportKind
 from digest.domain.subscribers import SubscriptionState
 from digest.mail.inbox.incoming import read_incoming

@@ -22,50 +22,22 @@ LAYERS = {
     "digest": "package",  # its __init__: the version only
     "digest.__main__": "door",
     "digest.app": "door",
-    "digest.app_bounces": "door",
-    "digest.app_gate": "door",
-    "digest.app_mail": "door",
-    "digest.app_preflight": "door",
-    "digest.app_looks": "door",
     "digest.scheduler": "door",
     "digest.cli": "door",
     "digest.web": "door",
     "digest.demo": "door",
     "digest.collecting": "flow",
     "digest.publishing": "flow",
-    "digest.lateness": "flow",
-    "digest.preflight": "flow",
-    "digest.picking": "flow",
-    "digest.descent": "flow",
-    "digest.desk": "flow",
     "digest.delivering": "flow",
-    "digest.bookkeeping": "flow",
-    "digest.accounting": "flow",
     "digest.subscribing": "flow",
-    "digest.preferring": "flow",
-    "digest.departing": "flow",
-    "digest.forgetting": "flow",
-    "digest.reminding": "flow",
-    "digest.proving": "flow",
-    "digest.statistics": "flow",
-    "digest.importing": "flow",
-    "digest.arriving": "flow",
-    "digest.suppressing": "flow",
     "digest.bouncing": "flow",
-    "digest.bounce_notes": "flow",
-    "digest.emptying": "flow",
     "digest.store": "edge",
     "digest.sources": "edge",
     "digest.mail": "edge",
     "digest.tables": "edge",
     "digest.config": "config",
-    "digest.config_reading": "config",
-    "digest.config_bounces": "config",
-    "digest.config_mail": "config",
-    "digest.config_newsletters": "config",
-    "digest.config_sources": "config",
-    "digest.config_subscribing": "config",
-    "digest.config_types": "config",
+    "digest.config.sources": "config",
+    "digest.config.types": "config",
     "digest.domain": "domain",
     "digest.errors": "errors",
 }
@@ -84,55 +56,18 @@ BELOW = {
 # Within a layer a part may import its own modules, and of its neighbours only these.
 NEIGHBOURS = {
     "digest.__main__": {"digest.cli"},
-    "digest.app": {"digest.app_mail", "digest.app_preflight"},  # apart for size
-    "digest.app_bounces": {"digest.app"},
-    "digest.app_looks": {"digest.app", "digest.app_mail"},
-    "digest.scheduler": {"digest.app", "digest.app_bounces"},
-    "digest.web": {
-        "digest.app",
-        "digest.app_bounces",
-        "digest.app_gate",
-        "digest.app_looks",
-        "digest.app_mail",
-        "digest.app_preflight",
-    },
-    "digest.cli": {
-        "digest.app",
-        "digest.app_bounces",
-        "digest.app_gate",
-        "digest.app_mail",
-        "digest.app_preflight",
-        "digest.web",
-        "digest.scheduler",
-        "digest.demo",
-    },
+    "digest.scheduler": {"digest.app"},
+    "digest.web": {"digest.app"},
+    "digest.cli": {"digest.app", "digest.web", "digest.scheduler", "digest.demo"},
     "digest.demo": {"digest.app", "digest.web", "digest.scheduler", "digest.cli"},  # it shows the whole product
-    "digest.config": {
-        "digest.config_bounces",
-        "digest.config_mail",
-        "digest.config_newsletters",
-        "digest.config_sources",
-        "digest.config_subscribing",
-        "digest.config_types",
-    },
-    "digest.config_subscribing": {"digest.config_types"},
-    "digest.config_bounces": {"digest.config_types"},
-    "digest.config_mail": {"digest.config_types"},
-    "digest.config_newsletters": {"digest.config_types"},
-    "digest.config_reading": {"digest.config", "digest.config_sources"},
-    "digest.config_sources": {"digest.config_types"},
+    "digest.config": {"digest.config.sources", "digest.config.types"},
+    "digest.config.sources": {"digest.config.types"},
     # Flows do not import one another. One that has to is named here, with the reason.
-    "digest.picking": {"digest.descent"},  # apart for size
-    "digest.publishing": {"digest.picking", "digest.lateness"},  # an edition, what it is made of, its hour: for size
-    "digest.importing": {"digest.arriving"},  # apart for size
-    "digest.delivering": {"digest.bookkeeping"},  # a sender and its books, apart for size
-    "digest.emptying": {"digest.bouncing"},  # a mailbox of reports and what follows from each, apart for size
-    "digest.bookkeeping": {"digest.accounting"},  # a turn that leaves nothing to send closes the edition's accounts
 }
 
 # Arrows beside the layers, each with its reason.
 ALSO = {
-    "digest.sources": {"digest.config_sources", "digest.config_types"},  # a source is built from its section's type
+    "digest.sources": {"digest.config.sources", "digest.config.types"},  # a source is built from its section's type
 }
 
 # Each third-party library has its room: the modules that may import it.
@@ -173,16 +108,7 @@ ROOMS = {
     "typer": ("digest.cli", "digest.demo"),
     "rich": ("digest.cli", "digest.demo"),
     "aiosmtpd": ("digest.demo",),
-    "pydantic": (
-        "digest.config",
-        "digest.config_bounces",
-        "digest.config_mail",
-        "digest.config_newsletters",
-        "digest.config_reading",
-        "digest.config_sources",
-        "digest.config_subscribing",
-        "digest.config_types",
-    ),
+    "pydantic": ("digest.config",),
 }
 
 # What reads the clock or starts a loop stands in doors only.
@@ -205,7 +131,7 @@ IMPURE = (
 MAX_MODULE = 300
 HARD_MAX_MODULE = 350
 LONGER_MODULES: dict[str, str] = {
-    "digest.bookkeeping": "everything a sender writes into the database, and nothing else",
+    "digest.delivering.bookkeeping": "everything a sender writes into the database, and nothing else",
     "digest.mail.session": "one state machine: apart, nobody would see that every reply has its place",
 }
 # The whole data model, on one page: a table to look things up in, not a story to read.
@@ -389,7 +315,7 @@ GOOD = {
     "publishing.py": "from digest.store import editions\nfrom digest.domain.ranking import rank",
     "store/editions.py": "import sqlalchemy as sa\nfrom digest.store import articles\nfrom digest import errors",
     "store/articles.py": "from . import editions\nfrom ..errors import NotFound",
-    "sources/feed.py": "import httpx\nfrom digest.config_sources import FeedSource",
+    "sources/feed.py": "import httpx\nfrom digest.config.sources import FeedSource",
     "domain/ranking.py": "import re\nfrom datetime import datetime\nfrom digest.errors import NotFound",
 }
 

@@ -11,11 +11,11 @@ from time import sleep
 
 import pytest
 
-from digest import importing
 from digest.domain.addresses import Address
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
 from digest.store import usage
+from digest.subscribing import importing
 from tests.servers.smtpd import Fault, RecordingServer
 from tests.service import SATURDAY, Service
 

@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest import collecting, desk, publishing
+from digest import collecting, publishing
 from digest.domain.articles import FoundArticle
 from digest.domain.editions import Basis, EditionState
 from digest.domain.newsletters import Block, BlockKind, Fallback, Plausibility, Published, Selection
 from digest.domain.periods import Period
 from digest.domain.ranking import rank
+from digest.publishing import desk
 from digest.store import articles, candidates, editions, readership
 from tests.service import every_candidate
 from tests.test_publishing import HOUR, SATURDAY, WEEKLY, add_readers, press, titles

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from digest import preferring
 from digest.domain.farewells import Reason
 from digest.domain.links import Purpose
 from digest.domain.subscribers import Evidence, Rhythm, Way
 from digest.errors import InvalidToken
 from digest.store import farewells
+from digest.subscribing import preferring
 from tests.service import Service
 from tests.web.readers import ALICE, TWO, add, events, kinds, state, to
 

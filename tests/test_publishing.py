@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest import desk, importing, publishing, suppressing
+from digest import publishing
 from digest.domain.addresses import Address
 from digest.domain.articles import FoundArticle
 from digest.domain.editions import Edition, EditionState, Rendering
@@ -18,7 +18,9 @@ from digest.domain.newsletters import Approval, Newsletter, Selection, TooFew
 from digest.domain.periods import Schedule
 from digest.domain.subscribers import Evidence, Way
 from digest.errors import NotFound, WrongState
+from digest.publishing import desk
 from digest.store import articles, deliveries, editions, readership, workers
+from digest.subscribing import importing, suppressing
 
 WARSAW = ZoneInfo("Europe/Warsaw")
 SATURDAY = datetime(2026, 11, 28, 7, tzinfo=UTC)  # 08:00 in Warsaw

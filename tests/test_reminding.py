@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from digest import forgetting, preferring, reminding, scheduler
+from digest import scheduler
 from digest.domain.addresses import Address
 from digest.domain.subscribers import EventKind, Evidence, Way
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import NotFound
 from digest.store import consent, suppressions
 from digest.store.schema import deliveries, events, subscribers, subscriptions
+from digest.subscribing import forgetting, preferring, reminding
 from tests.web.gates import gate
 
 ALICE = "alice@example.com"

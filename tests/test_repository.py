@@ -15,8 +15,8 @@ from pydantic import BaseModel, SecretStr
 
 import digest
 from digest.config import Config
-from digest.config_newsletters import NewsletterSection
-from digest.config_sources import AnySource
+from digest.config.newsletters import NewsletterSection
+from digest.config.sources import AnySource
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")

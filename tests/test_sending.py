@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from digest import desk, preferring
 from digest.domain.deliveries import DeliveryState
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
+from digest.publishing import desk
 from digest.store.schema import subscriptions
+from digest.subscribing import preferring
 from tests.servers.smtpd import Fault, RecordingServer
 from tests.service import Service
 

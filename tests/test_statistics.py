@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from digest import importing, preferring, statistics
 from digest.cli.report_page import page
 from digest.cli.statistics import sparkline
 from digest.domain.addresses import Address
 from digest.domain.subscribers import Evidence, Way
 from digest.store.schema import bounces, farewells, subscriptions
+from digest.subscribing import importing, preferring, statistics
 from digest.web import create_web
 from tests.servers.smtpd import RecordingServer
 from tests.service import SATURDAY, Service

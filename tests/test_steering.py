@@ -13,10 +13,12 @@ from threading import Thread
 import pytest
 import sqlalchemy as sa
 
-from digest import accounting, desk, preferring
+from digest.delivering import accounting
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
+from digest.publishing import desk
 from digest.store.schema import deliveries, suppressions
+from digest.subscribing import preferring
 from tests.crash.town import Town
 from tests.servers.smtpd import Fault, RecordingServer
 from tests.service import Service

@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from digest import importing, subscribing, suppressing
+from digest import subscribing
 from digest.cli.suppression_lists import Lines, Refused, guarded
 from digest.domain.addresses import Address
 from digest.domain.links import Links
@@ -22,6 +22,7 @@ from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import InvalidToken, NotFound, UsageError
 from digest.store import Store, consent, schema, suppressions
 from digest.store.migrate import migrate
+from digest.subscribing import importing, suppressing
 from tests.conftest import NOW
 from tests.servers.smtpd import RecordingServer
 from tests.service import SATURDAY, Service

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from digest import desk, publishing
+from digest import publishing
 from digest.app import App
 from digest.cli.explaining import candidate_json, explain, show_notes
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
@@ -17,7 +17,8 @@ from digest.cli.printing import local, print_json, say, table
 from digest.domain.articles import Article, Image
 from digest.domain.periods import Period
 from digest.errors import DigestError
-from digest.picking import Choice
+from digest.publishing import desk
+from digest.publishing.picking import Choice
 
 app = typer.Typer(help="Articles: list, show, pin, ban, import.", no_args_is_help=True)
 _Json = typer.Option(False, "--json", help="Print JSON.")

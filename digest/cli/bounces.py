@@ -12,13 +12,13 @@ import typer
 
 from digest import bouncing
 from digest.app import App
-from digest.app_bounces import Returns
+from digest.app.bounces import Returns
 from digest.bouncing import Followed
+from digest.bouncing.emptying import Emptied
 from digest.cli.opening import clock, load, opened
 from digest.cli.printing import fail, local, print_json, print_json_list, say, table
 from digest.domain.bouncing import Bounce
 from digest.domain.reports import ReportKind
-from digest.emptying import Emptied
 from digest.errors import DigestError, SchemaMismatch, StoreUnavailable, UsageError
 from digest.mail.inbox import MAX_BYTES
 from digest.store import bounces, mailboxes

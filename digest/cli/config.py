@@ -6,12 +6,12 @@ from collections.abc import Sized
 
 import typer
 
-from digest.app_mail import prove_templates, renderer_of
+from digest.app.mail import prove_templates, renderer_of
 from digest.cli import secret
 from digest.cli.opening import config_path, load
 from digest.cli.printing import fail, print_json, say
 from digest.config import Config
-from digest.config_sources import FilesSource
+from digest.config.sources import FilesSource
 from digest.errors import RenderError
 
 _GOOD_SECRET = 32  # characters

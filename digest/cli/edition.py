@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from digest import desk, publishing
+from digest import publishing
 from digest.app import App
-from digest.app_preflight import READER
+from digest.app.preflight import READER
 from digest.cli import preflighting, sending
 from digest.cli.edition_views import KINDS, edition_json, print_edition, write_preview
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
@@ -23,6 +23,7 @@ from digest.domain.newsletters import Approval
 from digest.errors import UsageError, WrongState
 from digest.mail.addresses import parse
 from digest.mail.note import unsupported
+from digest.publishing import desk
 
 _SCREENFUL = 1_000  # rows of a table for a person
 app = typer.Typer(help="Editions: draft, show, preview, approve, send, ...", no_args_is_help=True)

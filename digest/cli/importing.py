@@ -12,15 +12,15 @@ from typing import Any
 
 import typer
 
-from digest import importing
 from digest.app import App
-from digest.app_gate import domains
-from digest.arriving import Report, Request
+from digest.app.gate import domains
 from digest.cli.opening import clock, newsletter_named, opened
 from digest.cli.printing import fail, print_json, say, table
 from digest.errors import UsageError
 from digest.mail.addresses import parse
 from digest.mail.languages import LANGUAGES
+from digest.subscribing import importing
+from digest.subscribing.arriving import Report, Request
 from digest.tables.files import size_of
 
 _Newsletter = typer.Option(None, help="Which newsletter; needed when there are several, but not for our own exports.")

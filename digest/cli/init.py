@@ -10,7 +10,7 @@ import typer
 
 from digest.cli.opening import config_path, load
 from digest.cli.printing import say
-from digest.config_reading import read_config
+from digest.config.reading import read_config
 from digest.errors import ConfigurationError, UsageError
 from digest.mail.languages import LANGUAGES
 from digest.mail.languages import language as language_of

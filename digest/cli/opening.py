@@ -10,9 +10,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.app import App, build
-from digest.app_mail import prove_templates
+from digest.app.mail import prove_templates
 from digest.config import Config
-from digest.config_reading import read_config
+from digest.config.reading import read_config
 from digest.domain.newsletters import Newsletter
 from digest.errors import UsageError
 

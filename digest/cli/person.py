@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from digest import forgetting, proving
 from digest.app import App
 from digest.cli.opening import clock, opened
 from digest.cli.printing import local, plain, print_json, say
@@ -23,6 +22,7 @@ from digest.domain.suppressions import Suppression, SuppressionChange
 from digest.errors import NotFound, UsageError
 from digest.mail.addresses import parse
 from digest.store import consent, deliveries, known, subscribers, suppressions
+from digest.subscribing import forgetting, proving
 
 _Json = typer.Option(False, "--json", help="Print JSON.")
 _SAID = {

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from digest.app import App
-from digest.app_preflight import READER
+from digest.app.preflight import READER
 from digest.cli.printing import print_json, say
 from digest.domain.editions import Edition
 from digest.domain.findings import NAMES, Finding, Level, ordered, stoppers, unknown

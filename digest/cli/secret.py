@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from digest import suppressing
 from digest.app import App, build
 from digest.cli.opening import clock
 from digest.config import Config
 from digest.errors import SchemaMismatch, StoreUnavailable
+from digest.subscribing import suppressing
 
 log = logging.getLogger("digest.serve")
 

@@ -14,12 +14,13 @@ from datetime import datetime
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from digest import accounting, publishing
+from digest import publishing
 from digest.app import App
-from digest.bookkeeping import SenderBusy
 from digest.cli.crew import members
 from digest.cli.opening import clock
 from digest.cli.printing import console, fail, local, plain, say
+from digest.delivering import accounting
+from digest.delivering.bookkeeping import SenderBusy
 from digest.domain.deliveries import Progress
 from digest.domain.editions import Edition, EditionState
 from digest.store import deliveries

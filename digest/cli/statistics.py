@@ -7,12 +7,12 @@ from pathlib import Path
 
 import typer
 
-from digest import statistics
 from digest.cli.opening import clock, newsletter_named, opened
 from digest.cli.printing import console, print_json, say, table
 from digest.domain.newsletters import Newsletter
 from digest.domain.statistics import ReaderStatistics
 from digest.errors import UsageError
+from digest.subscribing import statistics
 
 MOST_DAYS = 3_660
 _BARS = "▁▂▃▄▅▆▇█"

@@ -6,9 +6,8 @@ from dataclasses import asdict, replace
 
 import typer
 
-from digest import importing, preferring, suppressing
 from digest.app import App
-from digest.app_gate import admit
+from digest.app.gate import admit
 from digest.cli import person
 from digest.cli.exporting import export
 from digest.cli.importing import import_
@@ -19,6 +18,7 @@ from digest.domain.subscribers import Evidence, Subscription, SubscriptionState,
 from digest.errors import UsageError
 from digest.mail.addresses import parse
 from digest.store import subscribers as subscriber_queries
+from digest.subscribing import importing, preferring, suppressing
 
 app = typer.Typer(
     help="Subscribers: add, list, show, import, unsubscribe, suppress, forget, and proofs of their consent.",

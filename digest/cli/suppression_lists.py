@@ -11,7 +11,7 @@ from typing import IO
 from digest.domain.suppressions import SuppressionKind
 from digest.errors import InvalidAddress, UsageError
 from digest.mail.addresses import parse
-from digest.suppressing import Listed
+from digest.subscribing.suppressing import Listed
 
 COLUMNS = ("email", "domain", "hash", "kind", "reason", "by", "at", "secret")
 _NAMES = {"e-mail": "email", "email address": "email", "address": "email", "recipient": "email"}

@@ -12,7 +12,6 @@ from typing import IO, Any
 
 import typer
 
-from digest import suppressing
 from digest.app import App
 from digest.cli.opening import clock, opened
 from digest.cli.printing import fail, local, print_json, print_json_list, say, table
@@ -22,6 +21,7 @@ from digest.domain.suppressions import SuppressedDomain, Suppression, Suppressio
 from digest.errors import InvalidAddress, UsageError
 from digest.mail.addresses import parse
 from digest.store import suppressions
+from digest.subscribing import suppressing
 
 _SHOWN = 20  # refused lines that are printed
 _LISTED = 1_000  # and told to a script

@@ -10,11 +10,11 @@ import signal
 import typer
 
 from digest.app import App
-from digest.bookkeeping import SenderBusy
 from digest.cli.crew import hold_on, members
 from digest.cli.logs import log_to_stderr
 from digest.cli.opening import clock, opened
 from digest.cli.secret import watch_secret
+from digest.delivering.bookkeeping import SenderBusy
 
 _STANDBY = 2.0  # seconds between tries to become the sender
 Processes = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections.")

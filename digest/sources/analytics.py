@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from digest.config_sources import SourceSection
+from digest.config.sources import SourceSection
 from digest.errors import SourceError
 from digest.sources import Reading
 from digest.sources.counting import AttentiveFetcher

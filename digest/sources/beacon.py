@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from digest.config_sources import BeaconSource
+from digest.config.sources import BeaconSource
 from digest.domain.articles import Harvest
 from digest.sources import Reading
 

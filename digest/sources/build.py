@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from digest.config_sources import (
+from digest.config.sources import (
     AnySource,
     BeaconSource,
     FeedSource,

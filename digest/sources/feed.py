@@ -17,7 +17,7 @@ from typing import Any
 import feedparser
 import httpx
 
-from digest.config_sources import FeedSource
+from digest.config.sources import FeedSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading

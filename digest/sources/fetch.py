@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from digest import __version__
-from digest.config_sources import SourceSection
+from digest.config.sources import SourceSection
 from digest.errors import SourceError
 from digest.sources.guard import Guarded, PrivateAddress, has_proxy, hosts_of
 

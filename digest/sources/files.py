@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from digest.config_sources import FilesSource
-from digest.config_types import is_loopback
+from digest.config.sources import FilesSource
+from digest.config.types import is_loopback
 from digest.domain.articles import Harvest
 from digest.errors import SourceError
 from digest.sources import Reading

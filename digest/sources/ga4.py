@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from digest.config_sources import Ga4Source
+from digest.config.sources import Ga4Source
 from digest.domain.articles import Harvest, ViewCount
 from digest.domain.periods import day_bucket
 from digest.errors import SourceError

@@ -25,7 +25,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest.config_sources import GoatCounterSource
+from digest.config.sources import GoatCounterSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading

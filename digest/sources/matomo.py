@@ -21,7 +21,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest.config_sources import MatomoSource
+from digest.config.sources import MatomoSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.domain.periods import day_bucket
 from digest.errors import SourceError

@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest.config_sources import PlausibleSource
+from digest.config.sources import PlausibleSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.domain.periods import hour_bucket
 from digest.errors import SourceError

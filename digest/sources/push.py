@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from digest.config_sources import PushSource
+from digest.config.sources import PushSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading

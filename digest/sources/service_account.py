@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from digest.config_types import is_loopback
+from digest.config.types import is_loopback
 from digest.errors import SourceError
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -26,7 +26,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest.config_sources import SqlSource
+from digest.config.sources import SqlSource
 from digest.domain.articles import FoundArticle, Harvest, LifetimeTotal, ViewCount
 from digest.domain.periods import day_bucket
 from digest.errors import SourceError

@@ -30,7 +30,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from digest.config_sources import UmamiSource
+from digest.config.sources import UmamiSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.domain.periods import day_bucket
 from digest.errors import SourceError

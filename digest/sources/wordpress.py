@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urljoin
 
-from digest.config_sources import WordPressSource
+from digest.config.sources import WordPressSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
-from digest.config_sources import SqlSource
+from digest.config.sources import SqlSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.sources import Reading
 from digest.sources.counters import Plan, whole

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from digest import collecting
 from digest.app import App, Clock
 from digest.collecting import Batch
-from digest.config_sources import BeaconSource
+from digest.config.sources import BeaconSource
 from digest.domain.articles import Pages
 from digest.sources.beacon import MAX_BODY, SCRIPT, is_robot, read_beacon
 from digest.store import Store

@@ -6,7 +6,7 @@ import logging
 
 import httpx
 
-from digest.config_subscribing import Captcha
+from digest.config.subscribing import Captcha
 
 _PATIENCE = 5.0  # seconds
 _LONGEST = 4096  # characters of a page's word

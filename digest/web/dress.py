@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from digest.config_mail import ThemeSection
+from digest.config.mail import ThemeSection
 from digest.mail.theme import Theme
 
 # The variables of pages.css by the settings that stand for them; those with a twin have it for dark mode.

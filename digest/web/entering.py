@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from digest import subscribing
 from digest.app import App, Clock
-from digest.app_gate import admit
+from digest.app.gate import admit
 from digest.domain.addresses import Address
 from digest.domain.gate import STALE_AFTER, is_by_hand, is_worked
 from digest.domain.links import Purpose

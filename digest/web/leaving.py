@@ -13,13 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from digest import preferring
 from digest.app import App, Clock
 from digest.domain.farewells import Reason
 from digest.domain.links import Purpose
 from digest.domain.pauses import WEEKS, pause_end
 from digest.domain.subscribers import Evidence, Rhythm, Subscription, SubscriptionState, Way
 from digest.errors import InvalidToken
+from digest.subscribing import preferring
 from digest.web.clients import Clients, shortened
 from digest.web.forms import read_form
 from digest.web.pages import Pages

@@ -11,7 +11,7 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from digest.config_subscribing import Subscribing
+from digest.config.subscribing import Subscribing
 from digest.domain.pace import is_large
 
 _AWAY = 30.0  # seconds before a Redis that did not answer is asked again

@@ -10,10 +10,10 @@ from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from digest import departing
 from digest.app import App, Clock
-from digest.departing import Departure
 from digest.errors import InvalidToken, StoreUnavailable
+from digest.subscribing import departing
+from digest.subscribing.departing import Departure
 from digest.web.batching import Batches
 from digest.web.guards import HEADERS, log
 

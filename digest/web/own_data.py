@@ -9,10 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digest import forgetting
 from digest.app import App, Clock
 from digest.domain.links import Purpose
 from digest.errors import InvalidToken
+from digest.subscribing import forgetting
 from digest.web.clients import Clients
 from digest.web.forms import read_form
 from digest.web.leaving import cut_off, evidence_of

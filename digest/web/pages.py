@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
 from digest.app import App
-from digest.app_mail import invitation
+from digest.app.mail import invitation
 from digest.domain.newsletters import Newsletter
 from digest.mail.languages import Language
 from digest.mail.templating import templates_folder

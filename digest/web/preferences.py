@@ -16,14 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digest import preferring, subscribing
+from digest import subscribing
 from digest.app import App, Clock
 from digest.domain.deliveries import Mail
 from digest.domain.newsletters import BlockKind, Newsletter
 from digest.domain.pauses import WEEKS, pause_end
 from digest.domain.subscribers import Evidence, Rhythm, SubscriptionState
 from digest.errors import InvalidToken
-from digest.preferring import Standing
+from digest.subscribing import preferring
+from digest.subscribing.preferring import Standing
 from digest.web.clients import Clients
 from digest.web.forms import read_form
 from digest.web.leaving import Goodbye, cut_off, evidence_of, paused_until, site_zone

@@ -15,8 +15,8 @@ from starlette.responses import HTMLResponse, Response
 
 from digest import publishing
 from digest.app import App, Clock
-from digest.app_looks import Looks
-from digest.app_preflight import READER
+from digest.app.looks import Looks
+from digest.app.preflight import READER
 from digest.domain.editions import Edition, EditionState, Pick
 from digest.domain.findings import Level, stoppers
 from digest.errors import ConfigurationError, InvalidToken, NotFound, RenderError, WrongState

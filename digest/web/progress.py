@@ -17,8 +17,8 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from digest import accounting
 from digest.app import App, Clock
+from digest.delivering import accounting
 from digest.domain.deliveries import Progress
 from digest.domain.editions import EditionState
 from digest.errors import InvalidToken, NotFound

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from digest import collecting
 from digest.app import App, Clock
 from digest.collecting import Collected, KeyTaken, Parcel
-from digest.config_sources import PushSource
+from digest.config.sources import PushSource
 from digest.domain.articles import Harvest
 from digest.errors import SourceError, StoreUnavailable
 from digest.sources.push import TABLES, read_push

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from digest.app import App, Clock
-from digest.app_bounces import Returns
+from digest.app.bounces import Returns
 from digest.domain.reports import Report
 from digest.errors import SourceError, StoreUnavailable
 from digest.web import webhook_events as events

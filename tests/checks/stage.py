@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from starlette.testclient import TestClient
 
-from digest import desk, publishing
-from digest.app_mail import invitation
+from digest import publishing
+from digest.app.mail import invitation
 from digest.domain.articles import FoundArticle, Image
 from digest.domain.editions import Edition, EditionState, Pick, Rendering
 from digest.domain.newsletters import Newsletter
@@ -25,6 +25,7 @@ from digest.mail.render import Rendered
 from digest.mail.slots import SLOTS
 from digest.mail.templating import templates_folder
 from digest.mail.wire import Compiled, Heading, Reader
+from digest.publishing import desk
 from digest.store import articles, readership
 from tests.checks.specimens import BASE, MOST, READER, Mail, Page, Specimens
 from tests.checks.texts import HOSTILE, WORDS

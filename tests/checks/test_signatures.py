@@ -15,9 +15,9 @@ from pathlib import Path
 import dkim
 import pytest
 
-from digest import importing
 from digest.domain.addresses import Address
 from digest.domain.subscribers import Evidence, Way
+from digest.subscribing import importing
 from tests.checks.keys import Keys, make_keys
 from tests.servers import postfix, require
 from tests.service import SATURDAY, Service

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import psycopg
 
-from digest import importing, publishing
+from digest import publishing
 from digest.app import App, build
-from digest.config_reading import read_config
+from digest.config.reading import read_config
 from digest.domain.addresses import Address
 from digest.domain.subscribers import Evidence, Way
 from digest.store import Store, deliveries
 from digest.store.migrate import migrate
+from digest.subscribing import importing
 from tests.crash.process import PATIENCE, Sender
 from tests.servers.postgres import Postgres
 

@@ -13,8 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from digest import desk, publishing
+from digest import publishing
 from digest.domain.editions import Edition, EditionState
+from digest.publishing import desk
 from digest.store import deliveries
 from tests.servers.smtpd import OFFERS, Fault, Pipelining, RecordingServer, Script
 from tests.service import Service

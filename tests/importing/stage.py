@@ -9,8 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from digest import importing
-from digest.arriving import Report, Request
 from digest.domain.addresses import Address
 from digest.domain.gate import Domains
 from digest.domain.links import Links
@@ -18,6 +16,8 @@ from digest.domain.subscribers import Evidence, Subscription, Way
 from digest.mail.addresses import parse
 from digest.store import Store, consent, subscribers
 from digest.store.schema import subscriptions, suppressions
+from digest.subscribing import importing
+from digest.subscribing.arriving import Report, Request
 
 NOW = datetime(2026, 11, 28, 7, 0, 30, tzinfo=UTC)
 LINKS = Links("a secret of at least thirty-two characters", "https://recap.example.com")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from digest import importing
 from digest.store import Store
 from digest.store.schema import events, imports, subscribers, subscriptions, suppressions
+from digest.subscribing import importing
 from tests.crash.process import environment
 from tests.importing.stage import LINKS, NOW
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from digest import importing
+from digest.subscribing import importing
 
 WORDS = {
     "": "confirmed",

@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from digest import importing, preferring, suppressing
 from digest.domain.addresses import Address
 from digest.domain.subscribers import Evidence, Way
 from digest.store import Store, exports
 from digest.store.migrate import migrate
 from digest.store.schema import subscriptions
+from digest.subscribing import importing, preferring, suppressing
 from digest.tables.writing import write_csv, write_json
 from tests.importing.stage import LINKS, NOW, Stage
 

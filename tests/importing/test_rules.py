@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from digest import importing, preferring, subscribing, suppressing
+from digest import subscribing
 from digest.domain.addresses import Address
 from digest.domain.subscribers import ConfirmationLimits, Evidence, Way
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import UsageError
 from digest.store import suppressions
 from digest.store.schema import deliveries, imports, subscribers, suppressed_domains, suppression_log
+from digest.subscribing import importing, preferring, suppressing
 from tests.importing.stage import LINKS, NOW
 
 

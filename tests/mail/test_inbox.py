@@ -14,8 +14,8 @@ import pytest
 from imapclient import IMAPClient
 
 from digest.bouncing import Followed
+from digest.bouncing.emptying import Emptied, empty, failed
 from digest.domain.reports import ReportKind
-from digest.emptying import Emptied, empty, failed
 from digest.errors import MailboxError
 from digest.mail.inbox import MAX_BYTES, Inbox
 from digest.mail.inbox.imap import ImapInbox

@@ -12,12 +12,13 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from digest import preflight, publishing
+from digest import publishing
 from digest.domain.editions import Basis, EditionState
 from digest.domain.findings import NAMES, Level, stoppers
 from digest.errors import NotFit
 from digest.mail.preflight import BULK, are_aligned, examine
 from digest.mail.specimen import Circumstances, Specimen
+from digest.publishing import preflight
 from digest.store import Store
 from digest.store.schema import subscriptions
 from tests.mail.test_render import HOSTILE, pick

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from digest import importing
-from digest.app_bounces import Returns
+from digest.app.bounces import Returns
 from digest.domain.addresses import Address
 from digest.domain.deliveries import Mail
 from digest.domain.subscribers import EventKind, Evidence, SubscriptionState, Way
 from digest.domain.suppressions import SuppressionKind
 from digest.store import consent, suppressions
+from digest.subscribing import importing
 from tests.servers import postfix
 from tests.service import SATURDAY, Service
 

@@ -11,11 +11,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from digest import importing
 from digest.domain.addresses import Address
 from digest.domain.editions import EditionState
 from digest.domain.subscribers import Evidence, Way
 from digest.mail.checks import check_message
+from digest.subscribing import importing
 from digest.web import create_web
 from tests.servers import postfix
 from tests.service import SATURDAY, Service

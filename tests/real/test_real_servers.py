@@ -11,11 +11,13 @@ from datetime import timedelta
 
 import pytest
 
-from digest import desk, importing, publishing
+from digest import publishing
 from digest.domain.addresses import Address
 from digest.domain.deliveries import DeliveryState
 from digest.domain.editions import Edition, EditionState
 from digest.domain.subscribers import Evidence, Way
+from digest.publishing import desk
+from digest.subscribing import importing
 from tests.real.arrivals import Frozen, Server, copies, how_often, wait_until
 from tests.servers import exim, postfix
 from tests.service import SATURDAY, Service

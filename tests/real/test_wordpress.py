@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import FeedSource, WordPressSource
+from digest.config.sources import FeedSource, WordPressSource
 from digest.domain.articles import FoundArticle, Harvest
 from digest.domain.periods import Period, Schedule
 from digest.errors import SourceError

@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from starlette.testclient import TestClient
 
-from digest.config_sources import SqlSource, WordPressSource
+from digest.config.sources import SqlSource, WordPressSource
 from digest.domain.articles import FoundArticle, Harvest
 from digest.domain.periods import Period, Schedule
 from digest.errors import NotFound, SourceError

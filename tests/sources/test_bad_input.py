@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import FeedSource, FilesSource, WordPressSource
+from digest.config.sources import FeedSource, FilesSource, WordPressSource
 from digest.domain.articles import Harvest
 from digest.errors import SourceError
 from digest.sources import Reading, Source

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from digest.config_sources import BeaconSource
+from digest.config.sources import BeaconSource
 from digest.domain.articles import Harvest
 from digest.sources import Reading
 from digest.sources.beacon import MAX_BODY, SCRIPT, Beacon, is_robot, read_beacon

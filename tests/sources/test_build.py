@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import TypeAdapter
 
-from digest.config_sources import AnySource
+from digest.config.sources import AnySource
 from digest.sources import Source
 from digest.sources.build import build
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import FeedSource
+from digest.config.sources import FeedSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import FilesSource
+from digest.config.sources import FilesSource
 from digest.domain.articles import FoundArticle, Harvest, Image, LifetimeTotal, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from digest.config_sources import Ga4Source
+from digest.config.sources import Ga4Source
 from digest.domain.articles import Harvest
 from digest.domain.periods import day_bucket
 from digest.errors import SourceError

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import MatomoSource
+from digest.config.sources import MatomoSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.domain.periods import day_bucket
 from digest.errors import SourceError

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import PlausibleSource
+from digest.config.sources import PlausibleSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import WordPressSource
+from digest.config.sources import WordPressSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.domain.periods import Period, Schedule
 from digest.errors import SourceError

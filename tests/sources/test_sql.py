@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from digest.config_sources import SqlSource
+from digest.config.sources import SqlSource
 from digest.domain.articles import FoundArticle, Harvest, Image, LifetimeTotal, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading

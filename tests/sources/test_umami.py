@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import UmamiSource
+from digest.config.sources import UmamiSource
 from digest.domain.articles import Harvest
 from digest.domain.periods import Schedule
 from digest.errors import SourceError

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import WordPressSource
+from digest.config.sources import WordPressSource
 from digest.domain.articles import FoundArticle, Harvest, Image
 from digest.errors import SourceError
 from digest.sources import Reading

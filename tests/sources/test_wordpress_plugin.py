@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest.config_sources import WordPressSource
+from digest.config.sources import WordPressSource
 from digest.domain.articles import Harvest, ViewCount
 from digest.errors import SourceError
 from digest.sources import Reading

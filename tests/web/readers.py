@@ -6,11 +6,11 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from digest import importing
 from digest.domain.addresses import Address
 from digest.domain.deliveries import Mail
 from digest.domain.subscribers import ConsentEvent, Evidence, Subscription, Way
 from digest.store import consent, deliveries, subscribers
+from digest.subscribing import importing
 
 ALICE = "alice@example.com"
 BASE = "https://recap.example.com"

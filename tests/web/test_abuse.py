@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from schemathesis import checks
 from schemathesis.config import SchemathesisConfig
 
-from digest import forgetting, preferring, suppressing
 from digest.domain.addresses import Address
 from digest.domain.subscribers import EventKind, Evidence, Way
 from digest.domain.suppressions import Suppression, SuppressionKind
@@ -22,6 +21,7 @@ from digest.errors import InvalidAddress
 from digest.mail.addresses import parse
 from digest.store import consent, suppressions
 from digest.store.schema import metadata
+from digest.subscribing import forgetting, preferring, suppressing
 from tests.web.gates import TOKEN, gate, stamp_in
 
 ALICE = "alice@example.com"

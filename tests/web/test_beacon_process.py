@@ -24,7 +24,7 @@ import sqlalchemy as sa
 
 from digest import collecting
 from digest.collecting import Batch
-from digest.config_sources import BeaconSource
+from digest.config.sources import BeaconSource
 from digest.domain.articles import Pages
 from digest.sources.beacon import Beacon
 from digest.store import Store

@@ -17,10 +17,11 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from digest import desk, publishing
+from digest import publishing
 from digest.cli.edition_views import edition_json, print_edition
 from digest.domain.editions import Edition
 from digest.errors import StoreUnavailable
+from digest.publishing import desk
 from digest.store import Store, clicks
 from digest.store.schema import picks
 from digest.web import create_web

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 from starlette.requests import Request
 
-from digest.app_gate import admit
+from digest.app.gate import admit
 from digest.domain.subscribers import Way
 from digest.errors import InvalidAddress, NotFound, RefusedDomain
 from digest.store import consent, deliveries
@@ -88,7 +88,7 @@ def test_letters_beyond_ascii_before_the_at_need_the_setting_and_a_server_that_t
 def mails_of(web, address):
     with web.service.app.store.read() as tx:
         found = web.service.app.store, admit(web.service.app.config, address)
-        from digest import suppressing
+        from digest.subscribing import suppressing
 
         subscriber = suppressing.find(*found)[0].subscriber_id
         return list(deliveries.listed(tx, subscriber_id=subscriber))

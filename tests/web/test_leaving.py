@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from digest import preferring, suppressing
 from digest.domain.addresses import Address
 from digest.domain.deliveries import Mail
 from digest.domain.farewells import Reason
 from digest.domain.links import Purpose
 from digest.domain.subscribers import Evidence, Way
 from digest.store import farewells
+from digest.subscribing import preferring, suppressing
 from tests.web.readers import (
     ALICE,
     add,

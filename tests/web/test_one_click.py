@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from digest import departing
-from digest.departing import Departure
 from digest.errors import StoreUnavailable
 from digest.store.schema import events, subscribers, subscriptions
+from digest.subscribing import departing
+from digest.subscribing.departing import Departure
 from digest.web import create_web
 from digest.web.batching import Batches
 from tests.service import Service
@@ -125,7 +125,7 @@ def test_with_the_database_away_it_says_come_again_and_nothing_is_lost(service, 
 
     url = path(service, 8)
     monkeypatch.setattr(departing, "leave", away)
-    monkeypatch.setattr("digest.preferring.leave", away)
+    monkeypatch.setattr("digest.subscribing.preferring.leave", away)
     reply = client.post(url, data=PAIR)
     assert reply.status_code == 503 and reply.headers["retry-after"]
     monkeypatch.undo()

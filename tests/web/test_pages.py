@@ -8,7 +8,7 @@ import feedparser
 import pytest
 from starlette.testclient import TestClient
 
-from digest.config_mail import ThemeSection
+from digest.config.mail import ThemeSection
 from digest.domain.articles import FoundArticle
 from digest.store import articles
 from digest.web import create_web

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from digest import suppressing
 from digest.domain.addresses import Address
 from digest.domain.deliveries import Mail
 from digest.domain.subscribers import Evidence, Way
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.store import subscribers, suppressions
+from digest.subscribing import suppressing
 from digest.web import create_web
 from tests.servers.smtpd import RecordingServer
 from tests.service import SATURDAY, Service

@@ -127,7 +127,7 @@ def designed(tmp_path) -> Iterator[tuple[object, str, Path]]:
     """A service from a file, with templates of its own: (client, path of a preview, folder)."""
     from starlette.testclient import TestClient
 
-    from digest.config_reading import read_config
+    from digest.config.reading import read_config
 
     (tmp_path / "templates" / "digest").mkdir(parents=True)
     (tmp_path / "config.toml").write_text(
@@ -174,7 +174,7 @@ def test_a_mistake_is_shown_to_the_desk_in_the_words_of_the_command(designed):
 
 
 def test_it_says_that_an_edition_does_not_go_out_by_itself_and_what_to_do(web, path):
-    from digest import desk
+    from digest.publishing import desk
 
     assert 'class="notice"' not in web.client.get(path).text
     desk.hold(web.service.app.store, 1, "a word is missing")

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from digest import preferring, suppressing
 from digest.domain.addresses import Address
 from digest.domain.subscribers import EventKind, Evidence, Way
 from digest.errors import NotFound
 from digest.store import consent
+from digest.subscribing import preferring, suppressing
 
 ALICE = "alice@example.com"
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from digest.config_types import Duration, Section
+from digest.config.types import Duration, Section
 from digest.domain.addresses import Address
 from digest.domain.gate import MOST_BITS
 from digest.domain.subscribers import ConfirmationLimits

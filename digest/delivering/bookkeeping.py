@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from digest import accounting
+from digest.delivering import accounting
 from digest.domain.deliveries import UNSETTLED, Delivery, DeliveryState, Outcome, Receipt
 from digest.domain.editions import EditionState
 from digest.domain.pace import DomainPace

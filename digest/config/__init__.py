@@ -1,4 +1,4 @@
-"""Every setting with its type and default; `config_reading` reads them."""
+"""Every setting with its type and default; `reading` reads them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from digest.config_bounces import Bounces, Webhooks
-from digest.config_mail import Dkim, Mail, ThemeSection
-from digest.config_newsletters import NewsletterSection
-from digest.config_sources import AnySource
-from digest.config_subscribing import Subscribing
-from digest.config_types import (
+from digest.config.bounces import Bounces, Webhooks
+from digest.config.mail import Dkim, Mail, ThemeSection
+from digest.config.newsletters import NewsletterSection
+from digest.config.sources import AnySource
+from digest.config.subscribing import Subscribing
+from digest.config.types import (
     Duration,
     Line,
     Mailbox,

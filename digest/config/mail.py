@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from digest.config_types import Colour, Fonts, Mailbox, Picture, Pixels, Section
+from digest.config.types import Colour, Fonts, Mailbox, Picture, Pixels, Section
 from digest.domain.campaign import PLACEHOLDERS, Campaign, unknown_placeholder
 
 

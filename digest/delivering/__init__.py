@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from digest.bookkeeping import Books, Held, Turned
+from digest.delivering.bookkeeping import Books, Held, Turned
 from digest.domain.attempts import Judge, Ruling
 from digest.domain.deliveries import DeliveryState, Outcome, Receipt, Verdict, asks_for_patience
 from digest.errors import StoreUnavailable

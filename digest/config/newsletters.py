@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from digest.config_types import Duration, Line, Section
-from digest.config_types import zone as _zone
+from digest.config.types import Duration, Line, Section
+from digest.config.types import zone as _zone
 from digest.domain.findings import NAMES, unknown
 from digest.domain.newsletters import (
     Approval,

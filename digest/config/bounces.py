@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from digest.config_types import Duration, Section
+from digest.config.types import Duration, Section
 from digest.domain.bouncing import SoftRule
 
 _SECRET = SecretStr("")

@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import Lock
 
 from digest.app import App
-from digest.app_mail import renderer_of
+from digest.app.mail import renderer_of
 from digest.config import Config
-from digest.config_reading import read_config
+from digest.config.reading import read_config
 from digest.mail.templating import names_in
 
 Stamp = tuple[tuple[str, int, int], ...]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from digest import lateness, picking
 from digest.domain import notices
 from digest.domain.deliveries import Settled
 from digest.domain.editions import FOR_SIZE, UNFROZEN, Edition, EditionState, Pick, Rendering, with_sizes
@@ -18,6 +17,7 @@ from digest.domain.looking import LookAgain, Looked, NotLookedAt
 from digest.domain.newsletters import Approval, Fallback, Newsletter
 from digest.domain.periods import Period
 from digest.errors import DigestError, NotFound, StoreConflict, TooFewArticles
+from digest.publishing import lateness, picking
 from digest.store import Store, Transaction, deliveries, editions, workers
 
 Press = Callable[[Newsletter, Edition, Sequence[Pick], str], Rendering]  # lays an edition out in a language

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from digest.config_types import Duration, Section, WebAddress, WebPage
+from digest.config.types import Duration, Section, WebAddress, WebPage
 
 
 class SourceSection(Section):

@@ -8,15 +8,16 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from digest import bounce_notes, bouncing, emptying, preferring
+from digest import bouncing
 from digest.app import App, Clock
-from digest.bouncing import Followed
+from digest.bouncing import Followed, emptying, notes
+from digest.bouncing.emptying import Emptied
 from digest.domain.reports import Report, ReportKind
 from digest.domain.subscribers import Evidence, SubscriptionState, Way
-from digest.emptying import Emptied
 from digest.errors import InvalidToken, MailboxError, UsageError
 from digest.mail.inbox import Inbox
 from digest.mail.inbox.incoming import Incoming, read_incoming
+from digest.subscribing import preferring
 
 # Seconds. RFC 2177 asks to renew it within 29 minutes; mail that came just before it began may go untold, so we look.
 _LONGEST_IDLE = 60.0
@@ -123,7 +124,7 @@ class Returns:
 
     def tell(self, now: datetime) -> None:
         """Tell the desk what it has not heard yet."""
-        for note in bounce_notes.to_tell(self.app.store, now):
+        for note in notes.to_tell(self.app.store, now):
             self.app.tell_desk(note.edition_id, note.subject, note.text, now)
 
 

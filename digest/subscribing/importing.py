@@ -13,7 +13,6 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from digest.arriving import Reader, Report, Request, Said
 from digest.domain.addresses import Address
 from digest.domain.arrivals import STRICTNESS, Arrival, Intake, Outcome, Standing, Writes
 from digest.domain.deliveries import Mail
@@ -24,6 +23,7 @@ from digest.domain.subscribers import EventKind, Evidence, SubscriptionState, Wa
 from digest.domain.suppressions import SuppressionKind
 from digest.errors import StoreConflict, WrongState
 from digest.store import Store, Transaction, consent, deliveries, imports, subscribers, suppressions
+from digest.subscribing.arriving import Reader, Report, Request, Said
 from digest.tables.files import fingerprint
 from digest.tables.writing import Errors
 

@@ -14,8 +14,6 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from digest import descent
-from digest.descent import Descent, Pages
 from digest.domain.articles import Article
 from digest.domain.editions import NOT_PLAUSIBLE, Basis, Edition, Pick
 from digest.domain.newsletters import BlockKind, Fallback, Newsletter, Published, TooFew
@@ -23,6 +21,8 @@ from digest.domain.periods import Period
 from digest.domain.plausibility import Counted, odd_about
 from digest.domain.ranking import Candidate, Ranked
 from digest.errors import TooFewArticles
+from digest.publishing import descent
+from digest.publishing.descent import Descent, Pages
 from digest.store import Transaction, articles, candidates, editions, readership
 from digest.store.candidates import PeriodViews, Record
 

@@ -12,13 +12,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from digest import accounting, collecting, publishing
-from digest.app_mail import letters, renderer_of, server, targets
-from digest.app_preflight import Preflight
-from digest.bookkeeping import Books
+from digest import collecting, publishing
+from digest.app.mail import letters, renderer_of, server, targets
+from digest.app.preflight import Preflight
 from digest.config import Config, split_mailbox
-from digest.config_sources import FilesSource
-from digest.delivering import Sender
+from digest.config.sources import FilesSource
+from digest.delivering import Sender, accounting
+from digest.delivering.bookkeeping import Books
 from digest.domain import notices
 from digest.domain.attempts import Judge, Patience
 from digest.domain.deliveries import Receipt

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from digest import preflight
 from digest.config import Config, is_loopback, split_mailbox
 from digest.domain.editions import Edition, EditionState, Pick, Rendering
 from digest.domain.findings import Finding, ordered
@@ -14,7 +13,7 @@ from digest.domain.newsletters import Newsletter
 from digest.mail.letters import Letters
 from digest.mail.preflight import examine
 from digest.mail.specimen import Circumstances, Specimen
-from digest.publishing import Press
+from digest.publishing import Press, preflight
 
 READER = "reader@example.com"  # whom specimens are written to
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from digest.config import Config
-from digest.config_sources import AnySource
+from digest.config.sources import AnySource
 from digest.errors import ConfigurationError
 
 ENV_PREFIX = "DIGEST_"
