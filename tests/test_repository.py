@@ -142,6 +142,27 @@ def test_every_target_that_the_documents_name_exists() -> None:
     assert named <= targets, f"there is no target {sorted(named - targets)}"
 
 
+def test_every_command_that_the_documents_name_exists() -> None:
+    from typer.main import get_command
+
+    from digest import cli
+
+    cli.load([])
+    there: dict[str, set[str]] = {}
+    for name, command in get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+        there[name] = set(getattr(command, "commands", {}))
+    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    missing = set()
+    for file in documents:
+        for group, rest in re.findall(r"(?m)(?:^ {4}|`)digest ([a-z]+)((?: [a-z-]+(?: \|)?)*)", file.read_text()):
+            named = [word for word in rest.split() if word != "|"] if "|" in rest else rest.split()[:1]
+            if group != "unix" and (
+                group not in there or (there[group] and not set(named) <= there[group])
+            ):  # a line of master.cf
+                missing.add(f"{file.name}: digest {group}{rest}")
+    assert not missing, "\n".join(sorted(missing))
+
+
 def test_one_version_everywhere() -> None:
     newest = re.search(r"(?m)^## v?(\d[\w.]*)", text_of("CHANGELOG.md"))
     assert newest is not None and newest[1] == digest.__version__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ from digest.store import consent, deliveries, known, subscribers, suppressions
 from digest.subscribing import forgetting, proving
 
 _Json = typer.Option(False, "--json", help="Print JSON.")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00")
 _SAID = {
     EventKind.REQUESTED: "asked for",
     EventKind.CONFIRMED: "confirmed",
@@ -184,12 +186,25 @@ def _print_proof(proved: dict[str, Any]) -> None:
     say(f"  SHA-256 of the record: {proved['sha256']}")
 
 
-def _print_fact(name: str, value: Any) -> None:
+def _print_fact(name: str, value: Any, indent: str = "    ") -> None:
+    """One fact a line; what has parts, its parts below it."""
+    words = name.replace("_", " ")
     if isinstance(value, dict):
-        said = ", ".join(f"{key} {word}" for key, word in value.items() if word and key not in ("kind", "newsletter"))
+        say(f"{indent}{words}")
+        for key, part in value.items():
+            if part and key not in ("kind", "newsletter"):
+                _print_fact(key, part, f"{indent}  ")
+    elif isinstance(value, list):
+        for each in value:
+            _print_fact(name, each, indent)
+    elif name == "text":
+        say(f"{indent}“{value}”")
     else:
-        said = str(value)
-    say(f"    {name.replace('_', ' ')}: {said}")
+        say(f"{indent}{words}: {_MOMENT.sub(_readable, str(value))}")
+
+
+def _readable(moment: re.Match[str]) -> str:
+    return f"{moment[1]} {moment[2]} UTC"
 
 
 def forget(

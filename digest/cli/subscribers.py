@@ -13,6 +13,7 @@ from digest.cli.exporting import export
 from digest.cli.importing import import_
 from digest.cli.opening import clock, newsletter_named, opened
 from digest.cli.printing import fail, print_json_list, say, table
+from digest.cli.statistics import stats
 from digest.domain.newsletters import Newsletter
 from digest.domain.subscribers import Evidence, Subscription, SubscriptionState, Way
 from digest.errors import UsageError
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command("import")(import_)
 app.command()(export)
+app.command()(stats)
 app.command()(person.show)
 app.command()(person.proof)
 app.command()(person.forget)

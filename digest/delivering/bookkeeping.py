@@ -157,8 +157,13 @@ class Books:
                 still_held = held.keys() - {each.delivery_id for each in outcomes}
                 busy = {held[id_].delivery.edition_id for id_ in still_held}
                 busy |= {each.edition_id for each in found.deliveries}
-                for edition_id in perhaps_over - busy:
-                    notes += accounting.close(tx, self.hash_address, edition_id, now) or []
+                closed = {
+                    number: accounting.close(tx, self.hash_address, number, now) for number in perhaps_over - busy
+                }
+                for number, said in closed.items():
+                    notes += said or []
+                    if said is not None:
+                        log.info("edition %d: nothing is left to send", number)
         self.lost_track, self._walk = False, walk
         self._notes += notes
         failed = [outcome for each in claimed if (outcome := self._write(each))]

@@ -222,7 +222,12 @@ def find(store: Store, name: str, newsletter: str | None = None) -> Edition:
     """The edition by its id, or by the word `latest`. Raises NotFound."""
     with store.read() as tx:
         if name == "latest":
-            if found := editions.latest(tx, newsletter):
+            newest: dict[str, Edition] = {}
+            for each in editions.listed(tx, newsletter):
+                newest.setdefault(each.newsletter, each)
+            # Of several newsletters the one is meant in which there is something to look at.
+            there = [each for each in newest.values() if each.state is not EditionState.SKIPPED]
+            if found := next(iter(there or newest.values()), None):
                 return found
             raise NotFound("edition", "yet", "run `digest edition draft`")
         if not name.isdecimal():

@@ -49,6 +49,7 @@ class Store:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
+            _make_private(self.url.database)
             self.engine = sa.create_engine(
                 self.url,
                 connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
@@ -264,6 +265,13 @@ def _lock_file(path: str) -> SenderLock | None:
         os.close(fd)
         return None
     return SenderLock(fd=fd, path=path)
+
+
+def _make_private(file: str | None) -> None:
+    """A database that is made now is its owner's alone, as are the files SQLite puts beside it: readers are in it."""
+    if file and file != ":memory:" and not Path(file).exists():
+        with suppress(OSError):  # SQLite itself will say what is wrong with the place
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
