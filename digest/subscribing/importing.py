@@ -81,7 +81,7 @@ def _bring_one(
         return "suppressed"
     subscriber_id = subscribers.add(tx, entry.address, entry.name, now)
     standing = subscribers.subscription_to(tx, subscriber_id, newsletter)
-    if standing and standing.state is SubscriptionState.UNSUBSCRIBED:
+    if standing and standing.unsubscribed_at:  # also while a form asks them to come back: anybody may have filled it
         return "unsubscribed"
     wanted = SubscriptionState.CONFIRMED if entry.confirmed else SubscriptionState.PENDING
     if standing and standing.state is SubscriptionState.CONFIRMED:

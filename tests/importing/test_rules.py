@@ -26,6 +26,19 @@ def test_who_left_here_stays_out(stage):
     assert stage.states() == {"anna@example.com": "unsubscribed"}
 
 
+@pytest.mark.parametrize("asks", [False, True])
+def test_who_left_stays_out_also_while_a_strangers_sign_up_asks_them_to_come_back(stage, asks):
+    stage.confirm("anna@example.com")
+    preferring.leave(stage.store, stage.find("anna@example.com")["weekly"].id, Evidence(Way.LINK), NOW)
+    typed = subscribing.SignUp(Address.parse("anna@example.com"), "weekly", "pl", "", Evidence(Way.FORM))
+    subscribing.sign_up(stage.store, LINKS, typed, ConfirmationLimits(), NOW)
+    assert stage.states() == {"anna@example.com": "pending"}
+    status = "pending" if asks else "confirmed"
+    assert stage.bring(f"email,status\nanna@example.com,{status}\n", asks=asks).counts["unsubscribed"] == 1
+    stage.confirm("anna@example.com")  # `digest subscribers add`
+    assert stage.states() == {"anna@example.com": "pending"}
+
+
 @pytest.mark.parametrize("kind", list(SuppressionKind))
 def test_who_is_suppressed_stays_out_whatever_for(stage, kind):
     with stage.store.begin() as tx:
