@@ -96,6 +96,30 @@ def test_another_reason_survives_the_lifting_of_a_domain(store):
     assert kinds(store) == {"anna@bad.example": "operator"}
 
 
+@pytest.mark.parametrize("kind", [SuppressionKind.COMPLAINED, SuppressionKind.OPERATOR])
+def test_what_is_said_of_a_reader_while_their_domain_is_suppressed_outlasts_the_domain(store, kind):
+    bring(store, "anna@bad.example")
+    suppressing.suppress_domain(store, LINKS, "bad.example", "all of them", NOW)
+    with store.begin() as tx:
+        said = Suppression(LINKS.address_hash("anna@bad.example"), kind, "she wrote", NOW)
+        assert suppressions.suppress(tx, said)
+        assert not suppressions.suppress(tx, replace(said, kind=SuppressionKind.DOMAIN, domain="bad.example"))
+    assert suppressing.lift_domain(store, "bad.example", "no longer", NOW) == 0
+    assert kinds(store) == {"anna@bad.example": kind}
+
+
+def test_nobody_is_let_go_by_themselves_while_their_domain_is_suppressed(store):
+    bring(store, "anna@bad.example")
+    anna = Address.parse("anna@bad.example")
+    suppressing.suppress(store, LINKS, anna, "by letter", OPERATOR, NOW)
+    suppressing.suppress_domain(store, LINKS, "bad.example", "all of them", NOW)
+    with pytest.raises(UsageError):
+        suppressing.lift(store, LINKS, anna, "she wrote again", NOW)
+    suppressing.lift_domain(store, "bad.example", "no longer", NOW)
+    suppressing.lift(store, LINKS, anna, "she wrote again", NOW)
+    assert kinds(store) == {}
+
+
 def test_the_operators_word_takes_the_place_of_what_the_reader_could_lift(store):
     bring(store, "anna@example.com")
     bounced = Suppression(LINKS.address_hash("anna@example.com"), SuppressionKind.BOUNCED, "5.1.1", NOW)

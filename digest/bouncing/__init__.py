@@ -7,7 +7,7 @@ A report that is read twice counts once. What the desk must hear of is found aft
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from digest.domain.bouncing import (
@@ -189,6 +189,7 @@ def _hold_the_others(tx: Transaction, links: Links, case: _Case) -> None:
             reason = "too many mailboxes of one provider were said to be gone at once"
             lifted = Suppression(suppression.address_hash, suppression.kind, reason, case.now, by="the guard")
             suppressions.lift(tx, lifted)
+            suppressions.hold_for_domain(tx, known[0].address.domain, replace(lifted, subscriber_id=subscriber_id))
             evidence = Evidence(Way.BOUNCE, form=reason)
             consent.record(tx, subscriber_id, "", EventKind.LIFTED, evidence, case.now)
     bounces.set_outcome(tx, edition_id, case.provider, [Outcome.SUPPRESSED], Outcome.HELD)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from digest.domain.addresses import Address
 from digest.domain.subscribers import EventKind, SubscriptionState
-from digest.domain.suppressions import LIFTED_BY_THE_READER, SuppressionKind
+from digest.domain.suppressions import GIVES_WAY, LIFTED_BY_THE_READER, TAKES_THE_PLACE, SuppressionKind
 
 
 class Standing(StrEnum):
@@ -283,7 +283,7 @@ class Intake:
 
     def _suppress(self, address_hash: str, kind: SuppressionKind, subscriber_id: int | None) -> bool:
         stands = self.suppressed.get(address_hash)
-        if stands and (stands not in LIFTED_BY_THE_READER or kind in LIFTED_BY_THE_READER):
+        if stands and not (stands in GIVES_WAY and kind in TAKES_THE_PLACE):
             return False
         earlier = self.writes.kept_out.get(address_hash)
         replaces = stands is not None and (earlier is None or earlier.replaces)

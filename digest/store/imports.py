@@ -225,7 +225,7 @@ _SUPPRESS = both(
     INSERT INTO suppressions (address_hash, kind, reason, "by", domain, at, subscriber_id)
     VALUES (:address_hash, :kind, :reason, :by, '', :at, :subscriber_id)
     ON CONFLICT (address_hash) DO UPDATE
-    SET kind = excluded.kind, reason = excluded.reason, "by" = excluded."by", at = excluded.at,
+    SET kind = excluded.kind, reason = excluded.reason, "by" = excluded."by", domain = '', at = excluded.at,
         subscriber_id = coalesce(excluded.subscriber_id, suppressions.subscriber_id)
     WHERE :replaces = 1
     """

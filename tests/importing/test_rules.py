@@ -48,6 +48,14 @@ def test_who_is_suppressed_stays_out_whatever_for(stage, kind):
     assert stage.states() == {}
 
 
+def test_a_complaint_elsewhere_outlasts_the_suppression_of_a_domain_here(stage):
+    stage.confirm("anna@example.com")
+    suppressing.suppress_domain(stage.store, LINKS, "example.com", "a trap", NOW)
+    assert stage.bring("email,status\nanna@example.com,complained\n").counts["suppressed"] == 1
+    suppressing.lift_domain(stage.store, "example.com", "no longer", NOW)
+    assert stage.kept_out("anna@example.com") == "complained"
+
+
 def test_a_suppressed_domain_stays_out(stage):
     with stage.store.begin() as tx:
         tx.execute(sa.insert(suppressed_domains).values(domain="example.com", reason="a trap", at=NOW))
