@@ -200,3 +200,11 @@ def test_suppressing_by_hand_is_not_undone(stage):
 def test_an_empty_file_is_said_to_be_empty(stage, content):
     with pytest.raises(UsageError, match="is empty"):
         stage.bring(content)
+
+
+def test_what_is_kept_of_an_import_names_nobody_where_the_columns_were_mixed_up(stage):
+    report = stage.bring("email,status\nanna@example.com,bea@example.com\nbea@example.com,Beata Bo\n")
+    assert "the status 'bea@example.com' is not one we know" in report.why
+    with stage.store.read() as tx:
+        kept = tx.execute(sa.select(imports.c.counts)).scalar_one()
+    assert kept["why"] == {"the status '...' is not one we know": 2}
