@@ -21,7 +21,7 @@ from digest.domain.peers import PEERS
 from digest.domain.seen import Seen
 from digest.domain.subscribers import EventKind, Evidence, SubscriptionState, Way, may_ask
 from digest.domain.suppressions import SuppressionKind
-from digest.errors import StoreConflict, WrongState
+from digest.errors import StoreConflict, UsageError, WrongState
 from digest.store import Store, Transaction, consent, deliveries, imports, subscribers, suppressions
 from digest.subscribing.arriving import Reader, Report, Request, Said
 from digest.tables.files import fingerprint
@@ -140,6 +140,8 @@ class _Bringing:
         self._levels = {name: 16 * place for place, name in enumerate(sorted(request.newsletters))}
         self._evidence = Evidence(Way.IMPORT, form=request.consent)
         path = request.errors or Path(f"{request.path}.errors.csv")
+        if path.exists() and request.path.exists() and path.samefile(request.path):
+            raise UsageError(f"--errors {path} is the very file that is read: name another one")
         self._errors = Errors(path, one.counts.get("errors_size", 0) if one else 0)
 
     def run(self, progress: Callable[[int, int], None]) -> None:
