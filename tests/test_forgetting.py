@@ -364,6 +364,23 @@ def test_what_is_known_of_a_reader_is_all_there_and_plain_json(service, smtpd):
         forgetting.own_data(store, links, made, now + timedelta(days=2))
 
 
+def test_who_was_forgotten_and_came_back_is_shown_what_was_kept_of_them(service):
+    anna = Address.parse("anna@example.com")
+    importing.bring_in(
+        *(service.app.store, service.app.links, [importing.Entry(anna)], "weekly", "en"),
+        *(Evidence(Way.OPERATOR, form="by letter"), service.clock()),
+    )
+    forget(service, "anna@example.com")
+    service.sign_up("anna@example.com")
+    store, links, now = service.app.store, service.app.links, service.clock()
+    own = forgetting.own_data(
+        store, links, links.timed(Purpose.OWN_DATA, service.find("anna@example.com").id, now), now
+    )
+    assert json.loads(json.dumps(own)) == own
+    assert [(each["newsletter"], each["way"]) for each in own["consents_before_erasure"]] == [("weekly", "operator")]
+    assert [(each["what"], each["kind"]) for each in own["suppressions"]] == [("suppressed", "forgotten")]
+
+
 def test_a_stranger_cannot_be_forgotten(service):
     with pytest.raises(NotFound):
         forget(service, "nobody@example.com")
