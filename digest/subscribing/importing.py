@@ -19,7 +19,7 @@ from digest.domain.deliveries import Mail
 from digest.domain.links import Links
 from digest.domain.peers import PEERS
 from digest.domain.seen import Seen
-from digest.domain.subscribers import EventKind, Evidence, SubscriptionState, Way, may_ask
+from digest.domain.subscribers import ASKING, EventKind, Evidence, SubscriptionState, Way, may_ask
 from digest.domain.suppressions import SuppressionKind
 from digest.errors import StoreConflict, UsageError, WrongState
 from digest.store import Store, Transaction, consent, deliveries, imports, subscribers, suppressions
@@ -246,7 +246,7 @@ class _Bringing:
         def may_ask_now(variant_key: str) -> bool:
             known = asked.get(variant_key)
             if known is None:
-                known = deliveries.asked_at(tx, variant_key, self._now - timedelta(days=1))
+                known = deliveries.asked_at(tx, variant_key, self._now - timedelta(days=1), ASKING)
             if not may_ask(known, self._now, self._request.limits):
                 return False
             asked[variant_key] = [*known, self._now]
