@@ -373,9 +373,8 @@ def test_who_was_forgotten_and_came_back_is_shown_what_was_kept_of_them(service)
     forget(service, "anna@example.com")
     service.sign_up("anna@example.com")
     store, links, now = service.app.store, service.app.links, service.clock()
-    own = forgetting.own_data(
-        store, links, links.timed(Purpose.OWN_DATA, service.find("anna@example.com").id, now), now
-    )
+    made = links.timed(Purpose.OWN_DATA, service.find("anna@example.com").id, now)
+    own = forgetting.own_data(store, links, made, now)
     assert json.loads(json.dumps(own)) == own
     assert [(each["newsletter"], each["way"]) for each in own["consents_before_erasure"]] == [("weekly", "operator")]
     assert [(each["what"], each["kind"]) for each in own["suppressions"]] == [("suppressed", "forgotten")]

@@ -49,6 +49,12 @@ def test_the_first_event_proves_what_was_agreed_to(web):
     assert (proof.form, proof.user_agent, proof.way) == ("https://news.example.com/story", "A browser", Way.FORM)
 
 
+def test_a_name_steers_no_terminal_and_turns_no_writing_round(web):
+    typed = {"email": ALICE, "newsletter": "weekly", "name": " Zażółć\x1b[2J\u009b31m  \u202eGęślą\nBcc: x "}
+    web.client.post("/subscribe", data=typed)
+    assert web.service.find(ALICE).name == "Zażółć [2J 31m Gęślą Bcc: x"
+
+
 def test_no_reply_tells_who_subscribes(web):
     service = web.service
     for name in ("pending", "confirmed", "unsubscribed", "suppressed"):
