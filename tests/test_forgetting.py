@@ -171,6 +171,21 @@ def test_after_a_whole_life_nothing_is_left_anywhere(service, smtpd, tmp_path, e
     assert waiting_mails(service) == []
 
 
+def test_the_planner_forgets_too_what_an_operator_or_a_server_had_said_of_them(service):
+    store, now = service.app.store, service.clock()
+    service.sign_up(ADDRESS.text)
+    suppressing.suppress(store, service.app.links, ADDRESS, f"{ADDRESS.text} wrote to us", OPERATOR, now)
+    with store.begin() as tx:
+        for number in range(3):
+            words = f"{number}: no such user {ADDRESS.text}"
+            tx.execute(sa.insert(schema.notices).values(at=now, subject=words, text=words))
+    if not store.is_sqlite:
+        _maintain(store, "ANALYZE")
+    assert traces(every_value(store), WORDS[:1])
+    forget(service, ADDRESS.text)
+    assert not traces(every_value(store), WORDS)
+
+
 def queue_more(service: Service) -> None:
     """Mails that wait when they are forgotten."""
     found = service.find(ADDRESS.text)
