@@ -182,6 +182,22 @@ def test_a_list_is_read_line_by_line_and_what_is_wrong_is_named_with_its_line():
         read("email\nanna@example.com\n", reason="")
 
 
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [
+        ("0001-01-01T00:00:00+14:00", "out of range"),
+        ("9999-12-31T23:59:59-14:00", "out of range"),
+        ("2099-01-01", "in the future"),
+        ("yesterday", "Invalid isoformat"),
+    ],
+)
+def test_a_line_with_an_impossible_moment_is_refused_and_the_next_one_is_read(at, why):
+    found, refused = read(f"email,at,reason\nanna@example.com,{at},x\nbob@example.com,2020-01-01,a\0b\n")
+    assert [(each.address.text, each.reason) for each in found] == [("bob@example.com", "ab")]
+    assert [each.line for each in refused] == [2]
+    assert why in refused[0].why
+
+
 def test_a_hash_made_with_another_secret_is_refused_as_nobody_can_tell_whose_it_is():
     row = f"email,domain,hash,kind,reason,by,at,secret\n,,{'a' * 64},forgotten,asked,,,"
     assert len(read(row + LINKS.fingerprint + "\n")[0]) == 1
