@@ -29,6 +29,14 @@ def add(tx: Connection, address: Address, name: str, now: datetime) -> int:
     return int(tx.execute(query).scalar_one())
 
 
+def name_stranger(tx: Connection, subscriber_id: int, name: str) -> None:
+    """Who never confirmed anything is called what the last request says: anybody may have typed the one before."""
+    confirmed = sa.exists().where(
+        subscriptions.c.subscriber_id == subscriber_id, subscriptions.c.confirmed_at.is_not(None)
+    )
+    tx.execute(sa.update(subscribers).where(subscribers.c.id == subscriber_id, ~confirmed).values(name=name))
+
+
 def subscribe(
     tx: Connection,
     subscriber_id: int,
