@@ -7,14 +7,15 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from digest import bouncing
+from digest import bouncing, subscribing
 from digest.bouncing import notes
 from digest.domain.bouncing import SoftRule, is_given_up, is_unbelievable, kept_words
 from digest.domain.reports import Report, ReportKind
-from digest.domain.subscribers import EventKind, SubscriptionState, Way
+from digest.domain.subscribers import EventKind, Evidence, SubscriptionState, Way
 from digest.domain.suppressions import SuppressionKind
 from digest.errors import NotFound
 from digest.store import bounces, consent, subscribers, suppressions
+from digest.store.schema import bounces as schema_bounces
 from digest.store.schema import deliveries
 from tests.servers.smtpd import Fault, RecordingServer
 from tests.service import SATURDAY, Service
@@ -305,3 +306,21 @@ def test_a_mailbox_the_server_refuses_at_once_counts_as_a_bounce(make, smtpd):
     assert post.suppression("reader1@example.com").kind is SuppressionKind.BOUNCED
     with post.app.store.read() as tx:
         assert len(list(subscribers.listed(tx, "weekly"))) == 9
+
+
+@pytest.mark.parametrize("kind", [HARD, SOFT])
+def test_a_late_report_about_mail_from_before_they_confirmed_anew_changes_nothing(post, kind):
+    post.receive(post.report("reader0@example.com", HARD))
+    found = post.service.find("reader0@example.com")
+    post.service.clock.forward(timedelta(hours=1))
+    post.service.sign_up("reader0@example.com")
+    now = post.service.clock()
+    token = post.app.links.confirm(found.id, post.service.find("reader0@example.com").requested_at).rpartition("/")[2]
+    subscribing.confirm(post.app.store, post.app.links, token, Evidence(Way.LINK), now, WEEK)
+    assert post.suppression("reader0@example.com") is None
+    with post.app.store.begin() as tx:
+        tx.execute(sa.delete(schema_bounces))  # as if the first one had been of another kind
+    followed = post.receive(post.report("reader0@example.com", kind))
+    assert (followed.consequence, followed.is_ours) == ("they have confirmed since", True)
+    assert post.suppression("reader0@example.com") is None
+    assert post.receive(post.report("reader0@example.com", COMPLAINT)).consequence == "suppressed"

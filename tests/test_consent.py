@@ -146,6 +146,18 @@ def test_a_trail_falls_into_consents():
     assert consents([left, back, paused]) == []
 
 
+def test_leaving_withdraws_an_older_consent_too_that_a_new_request_stands_before():
+    def event(kind: EventKind, way: Way, day: int) -> ConsentEvent:
+        return ConsentEvent(NOW + timedelta(day), kind, "weekly", Evidence(way))
+
+    asked, gave = event(EventKind.REQUESTED, Way.FORM, 0), event(EventKind.CONFIRMED, Way.LINK, 1)
+    again = event(EventKind.REQUESTED, Way.FORM, 2)  # their mail had come back; nobody ever pressed the button
+    left, back = event(EventKind.UNSUBSCRIBED, Way.MAILTO, 3), event(EventKind.RETURNED, Way.PAGE, 4)
+    assert [each.withdrawn for each in consents([asked, gave, again, left])] == [left, left]
+    assert [each.withdrawn for each in consents([asked, gave, again, left, back])] == [None, None]
+    assert [each.withdrawn for each in consents([asked, gave, left, again, back])] == [left, None]
+
+
 def changes_of_events(path: Path) -> Iterator[tuple[str, str]]:
     """(file, function) of every place that updates or deletes rows of `events`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

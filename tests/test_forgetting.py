@@ -171,6 +171,21 @@ def test_after_a_whole_life_nothing_is_left_anywhere(service, smtpd, tmp_path, e
     assert waiting_mails(service) == []
 
 
+def test_the_planner_forgets_too_what_an_operator_or_a_server_had_said_of_them(service):
+    store, now = service.app.store, service.clock()
+    service.sign_up(ADDRESS.text)
+    suppressing.suppress(store, service.app.links, ADDRESS, f"{ADDRESS.text} wrote to us", OPERATOR, now)
+    with store.begin() as tx:
+        for number in range(3):
+            words = f"{number}: no such user {ADDRESS.text}"
+            tx.execute(sa.insert(schema.notices).values(at=now, subject=words, text=words))
+    if not store.is_sqlite:
+        _maintain(store, "ANALYZE")
+    assert traces(every_value(store), WORDS[:1])
+    forget(service, ADDRESS.text)
+    assert not traces(every_value(store), WORDS)
+
+
 def queue_more(service: Service) -> None:
     """Mails that wait when they are forgotten."""
     found = service.find(ADDRESS.text)
@@ -362,6 +377,22 @@ def test_what_is_known_of_a_reader_is_all_there_and_plain_json(service, smtpd):
     assert str(own["known_since"]).endswith("+00:00")
     with pytest.raises(InvalidToken):
         forgetting.own_data(store, links, made, now + timedelta(days=2))
+
+
+def test_who_was_forgotten_and_came_back_is_shown_what_was_kept_of_them(service):
+    anna = Address.parse("anna@example.com")
+    importing.bring_in(
+        *(service.app.store, service.app.links, [importing.Entry(anna)], "weekly", "en"),
+        *(Evidence(Way.OPERATOR, form="by letter"), service.clock()),
+    )
+    forget(service, "anna@example.com")
+    service.sign_up("anna@example.com")
+    store, links, now = service.app.store, service.app.links, service.clock()
+    made = links.timed(Purpose.OWN_DATA, service.find("anna@example.com").id, now)
+    own = forgetting.own_data(store, links, made, now)
+    assert json.loads(json.dumps(own)) == own
+    assert [(each["newsletter"], each["way"]) for each in own["consents_before_erasure"]] == [("weekly", "operator")]
+    assert [(each["what"], each["kind"]) for each in own["suppressions"]] == [("suppressed", "forgotten")]
 
 
 def test_a_stranger_cannot_be_forgotten(service):

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from digest.domain.deliveries import Mail
 from digest.domain.farewells import Reason
 from digest.domain.links import Purpose
 from digest.domain.subscribers import Evidence, Rhythm, Way
 from digest.errors import InvalidToken
-from digest.store import farewells
+from digest.store import deliveries, farewells
 from digest.subscribing import preferring
 from tests.service import Service
 from tests.web.readers import ALICE, TWO, add, events, kinds, state, to
@@ -50,6 +51,16 @@ def test_many_who_leave_and_come_back_at_once_leave_one_trace_each(service):
     assert kinds(service).count("unsubscribed") == 1
     assert kinds(service).count("returned") == 1
     assert state(service) == "confirmed"
+
+
+@pytest.mark.parametrize("mail", [Mail.OWN_DATA, Mail.ERASURE])
+def test_pressing_many_times_at_once_sends_one_mail(service, mail):
+    store, links, token = service.app.store, service.app.links, token_of(service)
+    now, limits = service.clock(), service.app.config.subscribing.limits()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: preferring.ask_by_mail(store, links, token, mail, limits, now), range(24)))
+    with store.read() as tx:
+        assert len(deliveries.asked_at(tx, ALICE, now - timedelta(days=1), mail)) == 1
 
 
 def test_the_one_press_that_did_it_can_be_told(service):

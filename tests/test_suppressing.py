@@ -96,6 +96,30 @@ def test_another_reason_survives_the_lifting_of_a_domain(store):
     assert kinds(store) == {"anna@bad.example": "operator"}
 
 
+@pytest.mark.parametrize("kind", [SuppressionKind.COMPLAINED, SuppressionKind.OPERATOR])
+def test_what_is_said_of_a_reader_while_their_domain_is_suppressed_outlasts_the_domain(store, kind):
+    bring(store, "anna@bad.example")
+    suppressing.suppress_domain(store, LINKS, "bad.example", "all of them", NOW)
+    with store.begin() as tx:
+        said = Suppression(LINKS.address_hash("anna@bad.example"), kind, "she wrote", NOW)
+        assert suppressions.suppress(tx, said)
+        assert not suppressions.suppress(tx, replace(said, kind=SuppressionKind.DOMAIN, domain="bad.example"))
+    assert suppressing.lift_domain(store, "bad.example", "no longer", NOW) == 0
+    assert kinds(store) == {"anna@bad.example": kind}
+
+
+def test_nobody_is_let_go_by_themselves_while_their_domain_is_suppressed(store):
+    bring(store, "anna@bad.example")
+    anna = Address.parse("anna@bad.example")
+    suppressing.suppress(store, LINKS, anna, "by letter", OPERATOR, NOW)
+    suppressing.suppress_domain(store, LINKS, "bad.example", "all of them", NOW)
+    with pytest.raises(UsageError):
+        suppressing.lift(store, LINKS, anna, "she wrote again", NOW)
+    suppressing.lift_domain(store, "bad.example", "no longer", NOW)
+    suppressing.lift(store, LINKS, anna, "she wrote again", NOW)
+    assert kinds(store) == {}
+
+
 def test_the_operators_word_takes_the_place_of_what_the_reader_could_lift(store):
     bring(store, "anna@example.com")
     bounced = Suppression(LINKS.address_hash("anna@example.com"), SuppressionKind.BOUNCED, "5.1.1", NOW)
@@ -156,6 +180,22 @@ def test_a_list_is_read_line_by_line_and_what_is_wrong_is_named_with_its_line():
         read("name,phone\nAnna,1\n")
     with pytest.raises(UsageError):
         read("email\nanna@example.com\n", reason="")
+
+
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [
+        ("0001-01-01T00:00:00+14:00", "out of range"),
+        ("9999-12-31T23:59:59-14:00", "out of range"),
+        ("2099-01-01", "in the future"),
+        ("yesterday", "Invalid isoformat"),
+    ],
+)
+def test_a_line_with_an_impossible_moment_is_refused_and_the_next_one_is_read(at, why):
+    found, refused = read(f"email,at,reason\nanna@example.com,{at},x\nbob@example.com,2020-01-01,a\0b\n")
+    assert [(each.address.text, each.reason) for each in found] == [("bob@example.com", "ab")]
+    assert [each.line for each in refused] == [2]
+    assert why in refused[0].why
 
 
 def test_a_hash_made_with_another_secret_is_refused_as_nobody_can_tell_whose_it_is():

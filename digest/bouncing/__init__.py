@@ -7,8 +7,8 @@ A report that is read twice counts once. What the desk must hear of is found aft
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from digest.domain.bouncing import (
     CAN_COME_BACK,
@@ -126,8 +126,14 @@ def _doubt(case: _Case) -> str:
         return "" if their_wish else "no mail to that reader is remembered"
     if case.returned.state not in CAN_COME_BACK:
         return "that mail never went out"
-    is_old = case.returned.settled_at < case.now - TOO_OLD
-    return "that mail is too old for it" if is_old and not their_wish else ""
+    if their_wish:
+        return ""
+    if case.returned.settled_at < case.now - TOO_OLD:
+        return "that mail is too old for it"
+    # Who has pressed a button since has a mailbox that works. Deliveries keep whole seconds.
+    confirmed_at = case.subscription.confirmed_at
+    is_over = confirmed_at is not None and case.returned.settled_at < confirmed_at - timedelta(seconds=1)
+    return "they have confirmed since" if is_over and case.report.kind is not ReportKind.POLICY else ""
 
 
 def _follow(tx: Transaction, links: Links, case: _Case, rule: SoftRule) -> str:
@@ -189,6 +195,7 @@ def _hold_the_others(tx: Transaction, links: Links, case: _Case) -> None:
             reason = "too many mailboxes of one provider were said to be gone at once"
             lifted = Suppression(suppression.address_hash, suppression.kind, reason, case.now, by="the guard")
             suppressions.lift(tx, lifted)
+            suppressions.hold_for_domain(tx, known[0].address.domain, replace(lifted, subscriber_id=subscriber_id))
             evidence = Evidence(Way.BOUNCE, form=reason)
             consent.record(tx, subscriber_id, "", EventKind.LIFTED, evidence, case.now)
     bounces.set_outcome(tx, edition_id, case.provider, [Outcome.SUPPRESSED], Outcome.HELD)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from digest.bouncing import Followed
-from digest.errors import MailboxError
+from digest.domain.reports import ReportKind
+from digest.errors import DigestError, MailboxError
 from digest.mail.inbox import MAX_BYTES, Inbox, Waiting
 from digest.store import Store, mailboxes
 
@@ -59,7 +60,7 @@ def _read(inbox: Inbox, batch: list[Waiting], act: Act, emptied: Emptied) -> lis
             log.warning("%s: a message of %d bytes is left alone: too large for a report", inbox.name, each.size)
     done: list[Waiting] = []
     for each, content in inbox.contents(small):
-        followed = act(content)
+        followed = _followed(inbox, act, content)
         emptied.followed[str(followed.kind), followed.consequence] += 1
         if followed.is_ours:
             done.append(each)
@@ -67,6 +68,17 @@ def _read(inbox: Inbox, batch: list[Waiting], act: Act, emptied: Emptied) -> lis
     emptied.put_away += len(done)
     emptied.left += len(batch) - len(done)
     return done
+
+
+def _followed(inbox: Inbox, act: Act, content: bytes) -> Followed:
+    """What follows from a message. One that we stumble over is left for people: the others must not wait behind it."""
+    try:
+        return act(content)
+    except DigestError:  # the database is away, say: read all of it again
+        raise
+    except Exception:
+        log.exception("%s: a message could not be made sense of and is left where it is; please tell us", inbox.name)
+        return Followed(ReportKind.OTHER)
 
 
 def failed(store: Store, error: MailboxError, now: datetime) -> bool:

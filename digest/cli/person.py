@@ -24,6 +24,7 @@ from digest.errors import NotFound, UsageError
 from digest.mail.addresses import parse
 from digest.store import consent, deliveries, known, subscribers, suppressions
 from digest.subscribing import forgetting, proving
+from digest.tables.writing import private
 
 _Json = typer.Option(False, "--json", help="Print JSON.")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?\+00:00")
@@ -157,7 +158,8 @@ def proof(
     with opened() as opening:
         proved = proving.prove(opening.store, opening.links, _publisher(opening), parse(address), clock())
     if out is not None:
-        out.write_text(json.dumps(proved, ensure_ascii=False, indent=2, default=plain) + "\n", encoding="utf-8")
+        with private(out) as file:
+            file.write(json.dumps(proved, ensure_ascii=False, indent=2, default=plain) + "\n")
         say(f"Wrote {out}.")
     elif as_json:
         print_json(proved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
@@ -16,31 +17,44 @@ from rich.table import Table
 from rich.text import Text
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
+# Control characters but tab and line feed; and those that turn the direction of writing, and so what a line says.
+_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str = "", style: str = "") -> None:
     """A line for a person. `text` is never markup: titles come from outside."""
-    console.print(Text(text, style=style))
+    console.print(Text(tame(text), style=style))
 
 
 def fail(text: str) -> None:
     """A line about what went wrong, to standard error."""
-    _errors.print(Text(text, style="red"))
+    _errors.print(Text(tame(text), style="red"))
+
+
+def tame(text: str) -> str:
+    """The text without what would steer the terminal it is shown on: names and servers' words come from anybody."""
+    return _STEERS.sub("\ufffd", text)
 
 
 def print_json(value: Any) -> None:
     """The same for scripts. Times are ISO 8601 in UTC."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=plain))
+    print(_json(value, indent=2))
 
 
 def print_json_list(values: Iterable[Any], stream: IO[str] | None = None) -> None:
     """A list for scripts, written as it is read: it may be long. Into `stream`, or printed."""
     between = "[\n  "
     for value in values:
-        print(between + json.dumps(value, ensure_ascii=False, default=plain), end="", file=stream)
+        print(between + _json(value), end="", file=stream)
         between = ",\n  "
     print("[]" if between.startswith("[") else "\n]", file=stream)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """JSON people can read, with all that steers a terminal written as \\u009b and the like."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=plain)
+    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
@@ -49,7 +63,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*[Text(_shown(value)) for value in row])
+        made.add_row(*[Text(tame(_shown(value))) for value in row])
     console.print(made)
 
 

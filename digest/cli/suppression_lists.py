@@ -51,7 +51,7 @@ class Lines:
             raise UsageError(f"there is no column email, domain or hash; there are: {', '.join(names) or 'none'}")
         if not self.reason and "reason" not in names:
             raise UsageError("these lines do not say why; give --reason TEXT, which is kept in the log")
-        if not has_names and (listed := self._listed(1, dict(zip(names, first, strict=False)))):
+        if not has_names and (listed := self._listed(1, dict(zip(names, map(_plain, first), strict=False)))):
             yield listed
         for cells in reader:
             if any(cells) and (
@@ -62,7 +62,7 @@ class Lines:
     def _listed(self, line: int, row: dict[str, str]) -> Listed | None:
         try:
             return self._read(row)
-        except (InvalidAddress, ValueError) as error:
+        except (InvalidAddress, ValueError, OverflowError) as error:
             self.refuse(Refused(line, str(error)))
             return None
 
@@ -70,6 +70,8 @@ class Lines:
         kind = SuppressionKind(row.get("kind", "").strip().lower() or self.kind)
         moment = datetime.fromisoformat(row["at"]) if row.get("at") else self.now
         at = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if at > self.now:  # nobody may be taken for forgotten after they came back
+            raise ValueError("it is dated in the future")
         reason = (row.get("reason", "").strip() or self.reason)[:_LONGEST]
         if not reason:
             raise ValueError("it does not say why, and --reason is not given")
@@ -102,4 +104,5 @@ def guarded(text: str) -> str:
 
 
 def _plain(cell: str) -> str:
+    cell = cell.replace("\x00", "")  # no database keeps it
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell

@@ -22,6 +22,7 @@ from digest.errors import InvalidAddress, UsageError
 from digest.mail.addresses import parse
 from digest.store import suppressions
 from digest.subscribing import suppressing
+from digest.tables.writing import private
 
 _SHOWN = 20  # refused lines that are printed
 _LISTED = 1_000  # and told to a script
@@ -214,6 +215,6 @@ def _writing(out: Path | None) -> Iterator[IO[str]]:
     if out is None:
         yield sys.stdout
         return
-    with out.open("w", encoding="utf-8", newline="") as stream:
+    with private(out) as stream:
         yield stream
     say(f"Wrote {out}.")

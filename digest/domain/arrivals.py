@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from digest.domain.addresses import Address
 from digest.domain.subscribers import EventKind, SubscriptionState
-from digest.domain.suppressions import LIFTED_BY_THE_READER, SuppressionKind
+from digest.domain.suppressions import GIVES_WAY, LIFTED_BY_THE_READER, TAKES_THE_PLACE, SuppressionKind
 
 
 class Standing(StrEnum):
@@ -71,6 +71,7 @@ class Stand(NamedTuple):
     id: int
     state: str
     confirmed_at: datetime | None
+    had_left: bool = False  # or has: while somebody is asked to come back, too
 
 
 @dataclass(slots=True)
@@ -187,7 +188,7 @@ class Intake:
             return Outcome.SUPPRESSED, False, ""
         held = self.held.get(arrival.key)
         stand = held.subscriptions.get(arrival.newsletter) if held else None
-        if stand is not None and stand.state == _UNSUBSCRIBED:
+        if stand is not None and (stand.state == _UNSUBSCRIBED or stand.had_left):
             return Outcome.UNSUBSCRIBED, False, ""
         if stand is not None and stand.state == _CONFIRMED:
             return Outcome.ALREADY, False, ""
@@ -265,10 +266,9 @@ class Intake:
             return Outcome.ALREADY, False
         if arrival.standing is not Standing.UNSUBSCRIBED:
             return Outcome.SUPPRESSED, self._suppress(address_hash, kind, held.id if held else None)
-        changes = False
-        if held and (stand is None or stand.state != _UNSUBSCRIBED):
+        changes = held is not None and (stand is None or stand.state != _UNSUBSCRIBED)
+        if held and changes:
             self._leave(held, arrival, stand)
-            changes = True
         reads_another = held is not None and any(each.state == _CONFIRMED for each in held.subscriptions.values())
         if not reads_another:
             changes |= self._suppress(address_hash, kind, held.id if held else None)
@@ -283,7 +283,7 @@ class Intake:
 
     def _suppress(self, address_hash: str, kind: SuppressionKind, subscriber_id: int | None) -> bool:
         stands = self.suppressed.get(address_hash)
-        if stands and (stands not in LIFTED_BY_THE_READER or kind in LIFTED_BY_THE_READER):
+        if stands and not (stands in GIVES_WAY and kind in TAKES_THE_PLACE):
             return False
         earlier = self.writes.kept_out.get(address_hash)
         replaces = stands is not None and (earlier is None or earlier.replaces)

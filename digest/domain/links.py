@@ -185,10 +185,11 @@ class Links:
     def read_message_id(self, message_id: str) -> int:
         """The delivery a Message-ID of ours belongs to; 0 for any other."""
         number, _, mac = message_id.strip("<> ").partition("@")[0].partition(".")
-        if not (number.isascii() and number.isdecimal()) or int(number) >= 1 << 63:
+        # The length first: Python refuses to read a number of more than 4,300 digits, and reports come from anywhere.
+        if len(number) > 19 or not (number.isascii() and number.isdecimal()) or int(number) >= 1 << 63:
             return 0
         expected = hmac.digest(self._keys[Purpose.MESSAGE], _NUMBER.pack(int(number)), "sha256")[:8].hex()
-        return int(number) if hmac.compare_digest(mac.encode(), expected.encode()) else 0
+        return int(number) if hmac.compare_digest(mac.encode("utf-8", "replace"), expected.encode()) else 0
 
     def address_hash(self, address_key: str) -> str:
         """What is left of an address after it was forgotten: enough to know it again, nothing to mail."""

@@ -64,8 +64,11 @@ def consents(trail: Sequence[ConsentEvent]) -> list[Consent]:
             at[event.newsletter] = len(found)
             is_request = event.kind is EventKind.REQUESTED
             found.append(Consent(event.newsletter, event if is_request else None, None if is_request else event))
+        elif event.kind is EventKind.CONFIRMED and number is not None:
+            found[number] = replace(found[number], confirmed=event)
         elif number is not None:
-            found[number] = _went_on(found[number], event)
+            before = found[number].withdrawn
+            found = [_went_on(each, before, event) if each.newsletter == event.newsletter else each for each in found]
     return found
 
 
@@ -76,12 +79,12 @@ def _begins(last: Consent | None, event: ConsentEvent) -> bool:
     return event.kind is EventKind.REQUESTED
 
 
-def _went_on(last: Consent, event: ConsentEvent) -> Consent:
-    if event.kind is EventKind.CONFIRMED:
-        return replace(last, confirmed=event)
-    if event.kind is EventKind.UNSUBSCRIBED and last.withdrawn is None:
-        return replace(last, withdrawn=event)
-    return replace(last, withdrawn=None) if event.kind is EventKind.RETURNED else last
+def _went_on(given: Consent, last_left: ConsentEvent | None, event: ConsentEvent) -> Consent:
+    """Leaving withdraws all that stands: who was asked anew after a bounce has an older consent behind that request."""
+    if event.kind is EventKind.UNSUBSCRIBED and given.withdrawn is None:
+        return replace(given, withdrawn=event)
+    is_taken_back = event.kind is EventKind.RETURNED and given.withdrawn is last_left
+    return replace(given, withdrawn=None) if is_taken_back else given
 
 
 def proof_of(consent: Consent, address_hash: str, now: datetime) -> Proof | None:

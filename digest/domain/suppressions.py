@@ -22,6 +22,10 @@ class SuppressionKind(StrEnum):
 # to confirm may go out to them; nothing else may before it is pressed. A complaint and the operator's word stand firm.
 LIFTED_BY_THE_READER = frozenset({SuppressionKind.BOUNCED, SuppressionKind.UNSUBSCRIBED, SuppressionKind.FORGOTTEN})
 
+# A complaint and the operator's word are said instead of what ends sooner: by the reader's wish, or with their domain.
+TAKES_THE_PLACE = frozenset({SuppressionKind.COMPLAINED, SuppressionKind.OPERATOR})
+GIVES_WAY = LIFTED_BY_THE_READER | {SuppressionKind.DOMAIN}
+
 
 @dataclass(frozen=True, slots=True)
 class Suppression:

@@ -87,7 +87,7 @@ def tune(tx: Connection) -> None:
 
 _HELD = both(
     """
-    SELECT r.address_key, r.id, s.id, s.newsletter, s.state, s.confirmed_at
+    SELECT r.address_key, r.id, s.id, s.newsletter, s.state, s.confirmed_at, s.unsubscribed_at
     FROM {keys} JOIN subscribers AS r ON r.address_key = k.value LEFT JOIN subscriptions AS s ON s.subscriber_id = r.id
     """,
     keys=("json_each(:keys) AS k CROSS", "unnest(CAST(:keys AS text[])) AS k(value)"),
@@ -104,10 +104,10 @@ _IDS = both("SELECT nextval(CAST(:sequence AS regclass)) FROM generate_series(1,
 def held(tx: Connection, keys: Sequence[str]) -> dict[str, Held]:
     """Readers we have among these address keys, with all their subscriptions."""
     found: dict[str, Held] = {}
-    for key, number, subscription_id, newsletter, state, confirmed_at in run(tx, _HELD, _keys(tx, keys)).fetchall():
+    for key, number, place, newsletter, state, confirmed_at, left_at in run(tx, _HELD, _keys(tx, keys)).fetchall():
         one = found.setdefault(key, Held(number))
-        if subscription_id is not None:
-            one.subscriptions[newsletter] = Stand(subscription_id, state, _moment(confirmed_at))
+        if place is not None:
+            one.subscriptions[newsletter] = Stand(place, state, _moment(confirmed_at), left_at is not None)
     return found
 
 
@@ -225,7 +225,7 @@ _SUPPRESS = both(
     INSERT INTO suppressions (address_hash, kind, reason, "by", domain, at, subscriber_id)
     VALUES (:address_hash, :kind, :reason, :by, '', :at, :subscriber_id)
     ON CONFLICT (address_hash) DO UPDATE
-    SET kind = excluded.kind, reason = excluded.reason, "by" = excluded."by", at = excluded.at,
+    SET kind = excluded.kind, reason = excluded.reason, "by" = excluded."by", domain = '', at = excluded.at,
         subscriber_id = coalesce(excluded.subscriber_id, suppressions.subscriber_id)
     WHERE :replaces = 1
     """

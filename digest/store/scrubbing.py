@@ -13,9 +13,23 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from digest.store.engine import Store
-from digest.store.schema import bounces, deliveries, events, proofs, subscribers, subscriptions, suppressions
+from digest.store.schema import (
+    bounces,
+    deliveries,
+    editions,
+    events,
+    notices,
+    proofs,
+    subscribers,
+    subscriptions,
+    suppression_log,
+    suppressions,
+)
 
-_HELD_ADDRESSES = (subscribers, subscriptions, events, deliveries, bounces, suppressions, proofs)
+_HELD_ADDRESSES = (
+    *(subscribers, subscriptions, events, deliveries, bounces, suppressions, proofs),
+    *(suppression_log, notices, editions),  # words that erasure takes out of them
+)
 
 
 def truncate_log(store: Store, patience: float) -> bool:

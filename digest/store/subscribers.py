@@ -29,6 +29,14 @@ def add(tx: Connection, address: Address, name: str, now: datetime) -> int:
     return int(tx.execute(query).scalar_one())
 
 
+def name_stranger(tx: Connection, subscriber_id: int, name: str) -> None:
+    """Who never confirmed anything is called what the last request says: anybody may have typed the one before."""
+    confirmed = sa.exists().where(
+        subscriptions.c.subscriber_id == subscriber_id, subscriptions.c.confirmed_at.is_not(None)
+    )
+    tx.execute(sa.update(subscribers).where(subscribers.c.id == subscriber_id, ~confirmed).values(name=name))
+
+
 def subscribe(
     tx: Connection,
     subscriber_id: int,
@@ -129,11 +137,14 @@ def unsubscribe(tx: Connection, subscription_id: int, now: datetime) -> bool:
 
 
 def take_back(tx: Connection, subscriber_id: int, unsubscribed_at: datetime) -> list[str]:
-    """Undo one very leaving: all that ended at that moment is as it was before. Returns the newsletters' names."""
-    was = sa.case(
-        (subscriptions.c.confirmed_at.is_not(None), SubscriptionState.CONFIRMED.value),
-        else_=SubscriptionState.PENDING.value,
-    )
+    """Undo one very leaving: all that ended at that moment is as it was before. Returns the newsletters' names.
+
+    Who had not confirmed keeps that they have left until they do: it may be their second leaving, and without an
+    answer the purge must not forget the first.
+    """
+    had_confirmed = subscriptions.c.confirmed_at.is_not(None)
+    was = sa.case((had_confirmed, SubscriptionState.CONFIRMED.value), else_=SubscriptionState.PENDING.value)
+    left_at = sa.case((had_confirmed, None), else_=subscriptions.c.unsubscribed_at)
     statement = (
         sa.update(subscriptions)
         .where(
@@ -141,7 +152,7 @@ def take_back(tx: Connection, subscriber_id: int, unsubscribed_at: datetime) -> 
             subscriptions.c.state == SubscriptionState.UNSUBSCRIBED,
             subscriptions.c.unsubscribed_at == unsubscribed_at,
         )
-        .values(state=was, unsubscribed_at=None)
+        .values(state=was, unsubscribed_at=left_at)
         .returning(subscriptions.c.newsletter)
     )
     return sorted(tx.scalars(statement))

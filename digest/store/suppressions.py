@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from digest.domain.suppressions import (
-    LIFTED_BY_THE_READER,
+    GIVES_WAY,
+    TAKES_THE_PLACE,
     SuppressedDomain,
     Suppression,
     SuppressionChange,
@@ -20,7 +22,6 @@ from digest.store.engine import insert
 from digest.store.schema import subscribers, suppressed_domains, suppression_log, suppressions
 
 _WITH_READERS = suppressions.outerjoin(subscribers, subscribers.c.id == suppressions.c.subscriber_id)
-_TAKES_THE_PLACE = frozenset(SuppressionKind) - LIFTED_BY_THE_READER - {SuppressionKind.DOMAIN}
 
 
 def suppress(tx: Connection, suppression: Suppression) -> bool:
@@ -56,14 +57,20 @@ def is_domain_suppressed(tx: Connection, domain: str) -> bool:
     return tx.execute(query).first() is not None
 
 
+def hold_for_domain(tx: Connection, name: str, lifted: Suppression) -> None:
+    """Whoever was let go for their own part stays suppressed with their domain, if that is."""
+    if of := domain(tx, name):
+        suppress(tx, replace(lifted, kind=SuppressionKind.DOMAIN, reason=of.reason, by=of.by, domain=of.domain))
+
+
 # --- many at once ---------------------------------------------------------------------------------
 
 
 def suppress_some(tx: Connection, several: Sequence[Suppression]) -> set[str]:
     """Suppress a few hundred addresses, each once; returns the hashes of those that were not suppressed already.
 
-    What is firm takes the place of what the reader could have lifted: a complaint that of a bounce, the operator's word
-    that of either. A domain's does not, as it goes again with the domain.
+    A complaint and the operator's word take the place of what the reader could have lifted, and of a domain's, which
+    goes again with the domain.
     """
     if not several:
         return set()
@@ -75,7 +82,7 @@ def suppress_some(tx: Connection, several: Sequence[Suppression]) -> set[str]:
             **{name: new_one[name] for name in ("kind", "reason", "by", "domain", "at")},
             "subscriber_id": sa.func.coalesce(new_one.subscriber_id, known.subscriber_id),
         },
-        where=sa.and_(_is_one_of(known.kind, LIFTED_BY_THE_READER), _is_one_of(new_one.kind, _TAKES_THE_PLACE)),
+        where=sa.and_(_is_one_of(known.kind, GIVES_WAY), _is_one_of(new_one.kind, TAKES_THE_PLACE)),
     )
     new = set(tx.scalars(statement.returning(suppressions.c.address_hash), [_values(each) for each in several]))
     own = {each.address_hash: each for each in several if each.address_hash in new and not each.domain}

@@ -73,6 +73,7 @@ def sign_up(
 
 def _ask(tx: Transaction, links: Links, request: SignUp, now: datetime, due_at: datetime | None) -> int:
     subscriber_id = subscribers.add(tx, request.address, request.name, now)
+    subscribers.name_stranger(tx, subscriber_id, request.name)
     suppression = suppressions.link(tx, links.address_hash(request.address.key), subscriber_id)
     standing = subscribers.subscription_to(tx, subscriber_id, request.newsletter)
     # Whose mail came back is asked anew: only confirming again says that the mailbox works.

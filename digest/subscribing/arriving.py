@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,6 +14,7 @@ from digest.domain.addresses import Address
 from digest.domain.arrivals import Arrival, Outcome
 from digest.domain.cells import name_in
 from digest.domain.imports import Plan, Reading, Refused, list_of_addresses, recognise
+from digest.domain.masking import masked
 from digest.domain.peers import OURS, is_escaping
 from digest.domain.subscribers import ConfirmationLimits
 from digest.errors import InvalidAddress, UsageError
@@ -113,8 +116,14 @@ class Report:
             setattr(self, name, getattr(other, name))
 
     def kept(self) -> dict[str, Any]:
-        """What is stored with the import: numbers, and nobody's address."""
-        return {name: getattr(self, name) for name in _KEPT}
+        """What is stored with the import: numbers, and nobody's address.
+
+        A reason may quote a cell, and where columns were mixed up that is an address or a name: no erasure looks here.
+        """
+        why: Counter[str] = Counter()
+        for words, number in self.why.items():
+            why[masked(_QUOTED.sub("'...'", words))] += number
+        return {name: getattr(self, name) for name in _KEPT} | {"why": dict(why)}
 
     def recall(self, kept: Mapping[str, Any]) -> None:
         """Take what was stored."""
@@ -123,6 +132,7 @@ class Report:
                 setattr(self, name, kept[name])
 
 
+_QUOTED = re.compile(r"'.*'|\".*\"")  # as repr() writes it
 _COUNTED = ("counts", "why", "examples", "first_refused")
 _KEPT = ("rows", "counts", "why", "warnings", "shape", "columns", "notes", "errors")
 

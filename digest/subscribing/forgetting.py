@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from digest.domain.addresses import Address
 from digest.domain.links import Links, Purpose
-from digest.domain.proofs import wording_id
-from digest.domain.subscribers import ConsentEvent, Evidence, Subscription, Way
-from digest.domain.suppressions import Suppression, SuppressionKind
+from digest.domain.proofs import Proof, wording_id
+from digest.domain.subscribers import ConsentEvent, EventKind, Evidence, Subscription, Way
+from digest.domain.suppressions import Suppression, SuppressionChange, SuppressionKind
 from digest.errors import InvalidToken, NotFound
 from digest.store import Store, Transaction, consent, erasure, known, subscribers, suppressions
 from digest.store.erasure import Erased
@@ -38,7 +38,8 @@ def own_data(store: Store, links: Links, token: str, now: datetime) -> dict[str,
     with store.read() as tx:
         found = _whose(tx, links, Purpose.OWN_DATA, token, now)
         subscriber_id = found.subscriber_id
-        suppression = suppressions.of(tx, links.address_hash(found.address.key))
+        address_hash = links.address_hash(found.address.key)
+        suppression = suppressions.of(tx, address_hash)
         return {
             "as_of": _time(now),
             "address": found.address.text,
@@ -49,6 +50,8 @@ def own_data(store: Store, links: Links, token: str, now: datetime) -> dict[str,
             "mails": [_mail(each) for each in known.mails(tx, subscriber_id)],
             "returned": [_report(each) for each in known.reports(tx, subscriber_id)],
             "suppressed": _suppressed(suppression) if suppression else None,
+            "suppressions": [_change(each) for each in suppressions.changes(tx, address_hash)],
+            "consents_before_erasure": [_proof(*each) for each in consent.proofs_of(tx, address_hash)],
         }
 
 
@@ -173,6 +176,24 @@ def _report(each: known.KnownReport) -> dict[str, object]:
 
 def _suppressed(each: Suppression) -> dict[str, object]:
     return {"since": _time(each.at), "kind": str(each.kind), "reason": each.reason, "by": each.by}
+
+
+def _change(each: SuppressionChange) -> dict[str, object]:
+    what = EventKind.LIFTED if each.lifted else EventKind.SUPPRESSED
+    return {"at": _time(each.at), "what": str(what), "kind": each.kind, "reason": each.reason, "by": each.by}
+
+
+def _proof(kept: Proof, wording: str) -> dict[str, object]:
+    """Of who was forgotten and came back."""
+    return {
+        "newsletter": kept.newsletter,
+        "way": kept.way,
+        "wording": wording,
+        "requested_at": _time(kept.requested_at),
+        "confirmed_at": _time(kept.confirmed_at),
+        "withdrawn_at": _time(kept.withdrawn_at),
+        "forgotten_at": _time(kept.forgotten_at),
+    }
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -19,9 +19,9 @@ from digest.domain.deliveries import Mail
 from digest.domain.links import Links
 from digest.domain.peers import PEERS
 from digest.domain.seen import Seen
-from digest.domain.subscribers import EventKind, Evidence, SubscriptionState, Way, may_ask
+from digest.domain.subscribers import ASKING, EventKind, Evidence, SubscriptionState, Way, may_ask
 from digest.domain.suppressions import SuppressionKind
-from digest.errors import StoreConflict, WrongState
+from digest.errors import StoreConflict, UsageError, WrongState
 from digest.store import Store, Transaction, consent, deliveries, imports, subscribers, suppressions
 from digest.subscribing.arriving import Reader, Report, Request, Said
 from digest.tables.files import fingerprint
@@ -81,7 +81,7 @@ def _bring_one(
         return "suppressed"
     subscriber_id = subscribers.add(tx, entry.address, entry.name, now)
     standing = subscribers.subscription_to(tx, subscriber_id, newsletter)
-    if standing and standing.state is SubscriptionState.UNSUBSCRIBED:
+    if standing and standing.unsubscribed_at:  # also while a form asks them to come back: anybody may have filled it
         return "unsubscribed"
     wanted = SubscriptionState.CONFIRMED if entry.confirmed else SubscriptionState.PENDING
     if standing and standing.state is SubscriptionState.CONFIRMED:
@@ -140,6 +140,8 @@ class _Bringing:
         self._levels = {name: 16 * place for place, name in enumerate(sorted(request.newsletters))}
         self._evidence = Evidence(Way.IMPORT, form=request.consent)
         path = request.errors or Path(f"{request.path}.errors.csv")
+        if path.exists() and request.path.exists() and path.samefile(request.path):
+            raise UsageError(f"--errors {path} is the very file that is read: name another one")
         self._errors = Errors(path, one.counts.get("errors_size", 0) if one else 0)
 
     def run(self, progress: Callable[[int, int], None]) -> None:
@@ -244,7 +246,7 @@ class _Bringing:
         def may_ask_now(variant_key: str) -> bool:
             known = asked.get(variant_key)
             if known is None:
-                known = deliveries.asked_at(tx, variant_key, self._now - timedelta(days=1))
+                known = deliveries.asked_at(tx, variant_key, self._now - timedelta(days=1), ASKING)
             if not may_ask(known, self._now, self._request.limits):
                 return False
             asked[variant_key] = [*known, self._now]

@@ -222,6 +222,7 @@ def ask_by_mail(store: Store, links: Links, token: str, mail: Mail, limits: Conf
         found = subscribers.subscription(tx, subscription_id)
         if found is None:
             return
+        deliveries.lock_mailbox(tx, found.address.variant_key)  # or a hundred presses at once each find nothing asked
         asked = deliveries.asked_at(tx, found.address.variant_key, now - timedelta(days=1), mail)
         if may_ask(asked, now, limits):
             deliveries.queue_letter(tx, mail, found.id, now)

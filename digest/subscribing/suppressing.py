@@ -57,13 +57,16 @@ def suppress_domain(store: Store, links: Links, domain: str, reason: str, now: d
 
 
 def lift(store: Store, links: Links, address: Address, reason: str, now: datetime) -> Suppression:
-    """Let an address go again; returns what had been said of it. Raises NotFound, UsageError for a domain's."""
+    """Let an address go again; returns what had been said of it. Raises NotFound, UsageError while its domain is.
+
+    A domain's row whose domain is not suppressed here came with a list from elsewhere, and goes like any other.
+    """
     with store.begin() as tx:
         found = suppressions.of(tx, links.address_hash(address.key))
         if found is None:
             raise NotFound("suppression of", address.text)
-        if found.kind is SuppressionKind.DOMAIN:
-            raise UsageError(f"all of {found.domain} is suppressed; lift that: digest suppressions lift {found.domain}")
+        if suppressions.is_domain_suppressed(tx, domain := address.domain):
+            raise UsageError(f"all of {domain} is suppressed; lift that first: digest suppressions lift {domain}")
         suppressions.lift(tx, replace(found, reason=reason, by=_OPERATOR, at=now))
         if subscriber_id := suppressions.ids_of(tx, [address.key]).get(address.key):
             evidence = Evidence(Way.OPERATOR, form=f"{reason} (was: {found.kind}, {found.reason})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -34,9 +35,12 @@ def write_json(out: IO[str], columns: Sequence[str], rows: Iterable[Sequence[str
 
 
 def private(path: Path) -> IO[str]:
-    """A new file that nobody else may read, as it holds people's addresses. Raises UsageError."""
+    """A file that nobody else may read, as it holds people's addresses, written anew. Raises UsageError."""
     try:
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="")
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        if stat.S_ISREG(os.fstat(number).st_mode):  # one that was there before may be open to all; /dev/stdout stays
+            os.fchmod(number, 0o600)
+        return os.fdopen(number, "w", encoding="utf-8", newline="")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 

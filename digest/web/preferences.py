@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from digest import subscribing
 from digest.app import App, Clock
+from digest.domain.cells import name_in
 from digest.domain.deliveries import Mail
 from digest.domain.newsletters import BlockKind, Newsletter
 from digest.domain.pauses import WEEKS, pause_end
@@ -109,7 +110,7 @@ class Preferences:
             leaves=leaves,
             rhythms={name: rhythm for name, rhythm in chosen.items() if rhythm is not None},
             language=self._language(standing, form),
-            name=" ".join(form["name"][:_LONGEST_NAME].split()) if "name" in form else None,
+            name=name_in(form["name"][:_LONGEST_NAME]) if "name" in form else None,
             paused_until=pauses.get(form.get("pause", "")),
         )
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from digest.app import App
+from digest.domain.cells import name_in
 from digest.domain.newsletters import Newsletter
 from digest.domain.subscribers import Evidence, Way
 from digest.errors import InvalidAddress, RefusedDomain
@@ -133,8 +134,8 @@ def _typed(
 
 
 def one_line(name: str) -> str:
-    """A name as it is kept."""
-    return " ".join(name[:100].split())
+    """A name as it is kept: anybody may type it, and the desk reads it on a terminal."""
+    return name_in(name[:100])
 
 
 def evidence(request: Request, clients: Clients) -> dict[str, Any]:

@@ -62,6 +62,13 @@ def test_garbage_is_refused_and_never_anything_else(text):
     assert LINKS.read_message_id(text) == 0
 
 
+@pytest.mark.parametrize(
+    "text", [f"<{'9' * 5000}.00@example.com>", "<1.\ud800@example.com>", "<\u0663.00@example.com>"]
+)
+def test_a_message_id_made_to_be_stumbled_over_is_just_not_ours(text):
+    assert LINKS.read_message_id(text) == 0
+
+
 @given(st.integers(0, 2**63 - 1))
 def test_a_bounce_address_fits_and_survives_a_change_of_case(number):
     address = LINKS.envelope_sender("bounces@recap.example.com", number)

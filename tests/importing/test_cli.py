@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +78,38 @@ def test_a_mistake_is_one_line(operator, tmp_path, words, said):
     error = operator("subscribers", *words, status=2)
     assert said in error
     assert "Traceback" not in error
+
+
+def test_what_steers_a_terminal_is_shown_and_not_obeyed(operator, tmp_path):
+    name = "Anna \x1b[2J\u009b31m\u202eBob"
+    with sqlite3.connect(tmp_path / "digest.db") as database:
+        (tmp_path / "readers.csv").write_text("email\nanna@example.com\n")
+        operator("subscribers", "import", "readers.csv", "--consent-from", "old form")
+        database.execute("UPDATE subscribers SET name = ?", (name,))  # as an older version, or a form, took it in
+    for words in (("list",), ("list", "--json"), ("show", "anna@example.com"), ("show", "anna@example.com", "--json")):
+        said = operator("subscribers", *words)
+        assert not re.search("[\x1b\u009b\u202e]", said), words
+    assert json.loads(operator("subscribers", "list", "--json"))[0]["name"] == name
+
+
+def test_a_file_with_addresses_is_closed_to_others_even_if_it_was_there_before(operator, tmp_path):
+    (tmp_path / "readers.csv").write_text("email\nanna@example.com\nnonsense\n")
+    commands = {
+        "errors.csv": ("subscribers", "import", "readers.csv", "--consent-from", "x", "--errors"),
+        "out.csv": ("subscribers", "export", "--out"),
+        "kept.csv": ("suppressions", "export", "--out"),
+        "proof.json": ("subscribers", "proof", "anna@example.com", "--out"),
+    }
+    for file, words in commands.items():
+        (tmp_path / file).touch(0o644)
+        operator(*words, file)
+        assert (tmp_path / file).stat().st_mode & 0o077 == 0, file
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_the_file_that_is_read_is_not_taken_for_the_refused_rows(operator, tmp_path, more):
+    file = tmp_path / "readers.csv"
+    file.write_text("email\nanna@example.com\nnonsense\n")
+    words = ("subscribers", "import", "readers.csv", "--consent-from", "x", "--errors", "./readers.csv")
+    assert "name another one" in operator(*words, *more, status=2)
+    assert file.read_text() == "email\nanna@example.com\nnonsense\n"

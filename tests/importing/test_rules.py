@@ -26,6 +26,19 @@ def test_who_left_here_stays_out(stage):
     assert stage.states() == {"anna@example.com": "unsubscribed"}
 
 
+@pytest.mark.parametrize("asks", [False, True])
+def test_who_left_stays_out_also_while_a_strangers_sign_up_asks_them_to_come_back(stage, asks):
+    stage.confirm("anna@example.com")
+    preferring.leave(stage.store, stage.find("anna@example.com")["weekly"].id, Evidence(Way.LINK), NOW)
+    typed = subscribing.SignUp(Address.parse("anna@example.com"), "weekly", "pl", "", Evidence(Way.FORM))
+    subscribing.sign_up(stage.store, LINKS, typed, ConfirmationLimits(), NOW)
+    assert stage.states() == {"anna@example.com": "pending"}
+    status = "pending" if asks else "confirmed"
+    assert stage.bring(f"email,status\nanna@example.com,{status}\n", asks=asks).counts["unsubscribed"] == 1
+    stage.confirm("anna@example.com")  # `digest subscribers add`
+    assert stage.states() == {"anna@example.com": "pending"}
+
+
 @pytest.mark.parametrize("kind", list(SuppressionKind))
 def test_who_is_suppressed_stays_out_whatever_for(stage, kind):
     with stage.store.begin() as tx:
@@ -33,6 +46,14 @@ def test_who_is_suppressed_stays_out_whatever_for(stage, kind):
         suppressions.suppress(tx, Suppression(hashed, kind, "why", NOW))
     assert stage.bring("email\nAnna@Example.com\n").counts["suppressed"] == 1
     assert stage.states() == {}
+
+
+def test_a_complaint_elsewhere_outlasts_the_suppression_of_a_domain_here(stage):
+    stage.confirm("anna@example.com")
+    suppressing.suppress_domain(stage.store, LINKS, "example.com", "a trap", NOW)
+    assert stage.bring("email,status\nanna@example.com,complained\n").counts["suppressed"] == 1
+    suppressing.lift_domain(stage.store, "example.com", "no longer", NOW)
+    assert stage.kept_out("anna@example.com") == "complained"
 
 
 def test_a_suppressed_domain_stays_out(stage):
@@ -179,3 +200,11 @@ def test_suppressing_by_hand_is_not_undone(stage):
 def test_an_empty_file_is_said_to_be_empty(stage, content):
     with pytest.raises(UsageError, match="is empty"):
         stage.bring(content)
+
+
+def test_what_is_kept_of_an_import_names_nobody_where_the_columns_were_mixed_up(stage):
+    report = stage.bring("email,status\nanna@example.com,bea@example.com\nbea@example.com,Beata Bo\n")
+    assert "the status 'bea@example.com' is not one we know" in report.why
+    with stage.store.read() as tx:
+        kept = tx.execute(sa.select(imports.c.counts)).scalar_one()
+    assert kept["why"] == {"the status '...' is not one we know": 2}

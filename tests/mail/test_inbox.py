@@ -172,6 +172,19 @@ def test_a_crash_before_a_message_was_put_away_reads_it_once_more(plainly):
     assert plainly.subjects() == []
 
 
+def test_a_message_we_stumble_over_is_left_for_people_and_holds_nobody_up(plainly):
+    plainly.server.put(ours(0), ours(1), ours(2))
+
+    def stumble(content: bytes) -> Followed:
+        if b"report 1" in content:
+            raise ValueError("what is this?")
+        return plainly.act(content)
+
+    emptied = plainly.empty(stumble)
+    assert (emptied.put_away, emptied.left) == (2, 1)
+    assert plainly.subjects() == ["report 1"]
+
+
 @pytest.mark.parametrize("kind", ["maildir", "imap", "pop3"])
 def test_a_long_row_is_read_in_batches_and_our_place_is_kept_in_between(server, store, kind):
     reading = Reading(server, store, opener(server, kind))

@@ -13,7 +13,7 @@ from digest.domain.farewells import Reason
 from digest.domain.links import Purpose
 from digest.domain.subscribers import Evidence, Way
 from digest.store import farewells
-from digest.subscribing import preferring, suppressing
+from digest.subscribing import preferring, reminding, suppressing
 from tests.web.readers import (
     ALICE,
     add,
@@ -198,6 +198,18 @@ def test_who_had_not_confirmed_is_as_before_too(web):
     page = web.client.post(leave(web), data={"undo": "yes"})
     assert "One click is still missing" in page.text
     assert state(service) == "pending"
+
+
+def test_taking_back_a_second_leaving_does_not_wipe_the_first(web, service):
+    leave(web)
+    service.clock.forward(timedelta(days=1))
+    service.sign_up(ALICE)  # whoever typed it
+    assert state(service) == "pending"
+    web.client.post(leave(web), data={"undo": "yes"})
+    assert state(service) == "pending"
+    waiting = reminding.Waiting(timedelta(0), timedelta(days=3), timedelta(days=14))
+    assert reminding.purge(service.app.store, waiting, service.clock() + timedelta(days=15)) == 1
+    assert state(service) == "unsubscribed"
 
 
 def test_a_button_that_is_none_of_ours_changes_nothing(web, service):

@@ -49,6 +49,23 @@ def test_the_first_event_proves_what_was_agreed_to(web):
     assert (proof.form, proof.user_agent, proof.way) == ("https://news.example.com/story", "A browser", Way.FORM)
 
 
+def test_a_name_steers_no_terminal_and_turns_no_writing_round(web):
+    typed = {"email": ALICE, "newsletter": "weekly", "name": " Zażółć\x1b[2J\u009b31m  \u202eGęślą\nBcc: x "}
+    web.client.post("/subscribe", data=typed)
+    assert web.service.find(ALICE).name == "Zażółć [2J 31m Gęślą Bcc: x"
+
+
+def test_the_name_a_stranger_typed_is_gone_when_the_reader_asks_and_a_readers_name_stays(web):
+    form = {"email": ALICE, "newsletter": "weekly"}
+    for name, kept in (("Silly Goose", "Silly Goose"), ("Alice", "Alice")):
+        web.client.post("/subscribe", data={**form, "name": name})
+        assert web.service.find(ALICE).name == kept
+        web.service.clock.forward(timedelta(hours=1))
+    web.client.post(web.confirm_link(ALICE), data={"confirm": "yes"})
+    web.client.post("/subscribe", data={**form, "name": "Silly Goose"})
+    assert (web.state(ALICE), web.service.find(ALICE).name) == ("confirmed", "Alice")
+
+
 def test_no_reply_tells_who_subscribes(web):
     service = web.service
     for name in ("pending", "confirmed", "unsubscribed", "suppressed"):
