@@ -264,3 +264,27 @@ def test_no_polish_line_of_plain_text_ends_with_a_one_letter_word_and_titles_han
     title = text[text.index("1. W") :].split("\n")[:2]
     assert title[1].startswith("   ")
     assert " ".join(each.strip() for each in title).replace("\u00a0", " ") == f"1. {words}"
+
+
+@pytest.mark.parametrize(
+    ("code", "once_more", "no_more"),
+    [
+        ("en", "Without your click one reminder comes", "Without your click you will hear no more"),
+        ("pl", "jeszcze jedno przypomnienie", "kliknięcia nic więcej od nas"),
+        ("uk", "ще одне нагадування", "кліку ми більше"),
+    ],
+)
+def test_a_confirmation_names_the_reminder_where_one_comes(code: str, once_more: str, no_more: str) -> None:
+    for reminds in (True, False):
+        letter = Renderer().confirmation(replace(SAID, reminds=reminds), code, already=False)
+        for said in (letter.text, letter.html):
+            said = " ".join(said.replace("&nbsp;", " ").split())
+            assert (once_more in said, no_more in said) == (reminds, not reminds)
+
+
+@pytest.mark.parametrize(("consent", "end"), [("I agree.", "agree.” The"), ("See https://x.example/p", "/p”. The")])
+def test_what_is_agreed_to_ends_with_one_full_stop(consent: str, end: str) -> None:
+    said = replace(SAID, consent=consent)
+    for letter in (Renderer().confirmation(said, "en", already=False), Renderer().reminder(said, "en")):
+        assert end in " ".join(letter.text.split())
+        assert end in " ".join(letter.html.split())
