@@ -96,7 +96,7 @@ def look_up_return(store: Store, links: Links, token: str, now: datetime) -> Sub
 class Instead:
     """What a reader would rather have than leave; nothing of it: everything as it was."""
 
-    paused_until: datetime | None = None
+    paused_until: datetime | None = None  # in the zone whose date the trail tells
     rhythm: Rhythm | None = None
 
 
@@ -182,7 +182,10 @@ def standing(store: Store, links: Links, token: str, limits: ConfirmationLimits,
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a reader has changed on their page. None: it stays as it is. `paused_until` in the past ends a pause."""
+    """What a reader has changed on their page. None: it stays as it is.
+
+    `paused_until` in the past ends a pause; the trail tells its date in the zone it is given in.
+    """
 
     leaves: Collection[str] = ()  # newsletters
     rhythms: Mapping[str, Rhythm] = field(default_factory=dict)
