@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -288,3 +288,24 @@ def test_what_is_agreed_to_ends_with_one_full_stop(consent: str, end: str) -> No
     for letter in (Renderer().confirmation(said, "en", already=False), Renderer().reminder(said, "en")):
         assert end in " ".join(letter.text.split())
         assert end in " ".join(letter.html.split())
+
+
+@pytest.mark.parametrize(
+    ("address", "foot"),
+    [
+        ("ul. Prosta 1", "The Post\nhttps://x.example\nul. Prosta 1\n"),
+        ("The Post, ul. Prosta 1", "https://x.example\nThe Post, ul. Prosta 1\n"),
+        ("", "The Post\nhttps://x.example\n"),
+    ],
+)
+def test_the_foot_of_a_letter_says_the_sites_name_once(address: str, foot: str) -> None:
+    said, renderer = replace(SAID, postal_address=address), Renderer()
+    for letter in (
+        renderer.confirmation(said, "en", already=False),
+        renderer.reminder(said, "en"),
+        renderer.welcome(said, "en", datetime(2026, 11, 28, 8), ""),
+        renderer.goodbye(said, "en", "https://x.example/"),
+        renderer.own_data(said, "en"),
+        renderer.erasure(said, "en"),
+    ):
+        assert letter.text.endswith("\n\n" + foot)
