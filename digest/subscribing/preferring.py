@@ -102,15 +102,17 @@ class Instead:
 
 def take_back(
     store: Store, links: Links, token: str, instead: Instead, evidence: Evidence, now: datetime
-) -> Subscription | None:
+) -> tuple[Subscription | None, bool]:
     """Undo the very leaving whose page had this token; doing it again changes nothing. None: the reader is gone.
+
+    The second value is whether it was this press that did it.
 
     Raises InvalidToken when it came too late, is void, or the address gets no mail for another reason.
     """
     with store.begin() as tx:
         found, left_at = _returnable(tx, links, token, now)
         if found is None or found.state is not SubscriptionState.UNSUBSCRIBED:
-            return found
+            return found, False
         if _is_suppressed(tx, links, found):
             raise InvalidToken(Purpose.RETURN, expired=True)
         proof = replace(evidence, token_hash=hashlib.sha256(token.encode("utf-8", "replace")).hexdigest())
@@ -122,7 +124,7 @@ def take_back(
                     _pause(tx, each, instead.paused_until, evidence, now)
                 if instead.rhythm is not None:
                     _set_rhythm(tx, each, instead.rhythm, evidence, now)
-        return subscribers.subscription(tx, found.id)
+        return subscribers.subscription(tx, found.id), True
 
 
 def say_why(store: Store, links: Links, token: str, reason: Reason, month: str, now: datetime) -> Subscription | None:
