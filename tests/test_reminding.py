@@ -134,6 +134,8 @@ def test_zero_means_never(tmp_path):
     with gate(tmp_path, subscribing={"remind_after": "0s"}) as web:
         web.sign_up(ALICE)
         web.service.deliver_all()
+        asked = web.smtpd.received_by(ALICE)[-1].parsed.get_body(("plain",)).get_content()
+        assert "reminder" not in asked
         web.service.clock.forward(25 * HOUR)
         assert remind(web) == []
 

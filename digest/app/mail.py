@@ -97,6 +97,7 @@ def invitation(config: Config, newsletter: str, renderer: Renderer, language: st
         promise=said(section.promise),
         consent=" ".join(filter(None, (consent, _privacy(config, said)))),
         valid_for=config.subscribing.confirm_within,
+        reminds=bool(config.subscribing.remind_after),
     )
 
 

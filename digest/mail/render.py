@@ -62,6 +62,7 @@ class Invitation:
     promise: str
     consent: str
     valid_for: timedelta
+    reminds: bool = False  # who has not confirmed is asked once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ class Renderer:
             "promise": clean_text(invitation.promise),
             "consent": clean_text(invitation.consent),
             "days": max(1, invitation.valid_for.days),
+            "reminds": invitation.reminds,
             **more,
         }
         return self._render(mail, context, new_mark(), {**slots, "preferences": 1}, language)

@@ -96,21 +96,23 @@ def look_up_return(store: Store, links: Links, token: str, now: datetime) -> Sub
 class Instead:
     """What a reader would rather have than leave; nothing of it: everything as it was."""
 
-    paused_until: datetime | None = None
+    paused_until: datetime | None = None  # in the zone whose date the trail tells
     rhythm: Rhythm | None = None
 
 
 def take_back(
     store: Store, links: Links, token: str, instead: Instead, evidence: Evidence, now: datetime
-) -> Subscription | None:
+) -> tuple[Subscription | None, bool]:
     """Undo the very leaving whose page had this token; doing it again changes nothing. None: the reader is gone.
+
+    The second value is whether it was this press that did it.
 
     Raises InvalidToken when it came too late, is void, or the address gets no mail for another reason.
     """
     with store.begin() as tx:
         found, left_at = _returnable(tx, links, token, now)
         if found is None or found.state is not SubscriptionState.UNSUBSCRIBED:
-            return found
+            return found, False
         if _is_suppressed(tx, links, found):
             raise InvalidToken(Purpose.RETURN, expired=True)
         proof = replace(evidence, token_hash=hashlib.sha256(token.encode("utf-8", "replace")).hexdigest())
@@ -122,7 +124,7 @@ def take_back(
                     _pause(tx, each, instead.paused_until, evidence, now)
                 if instead.rhythm is not None:
                     _set_rhythm(tx, each, instead.rhythm, evidence, now)
-        return subscribers.subscription(tx, found.id)
+        return subscribers.subscription(tx, found.id), True
 
 
 def say_why(store: Store, links: Links, token: str, reason: Reason, month: str, now: datetime) -> Subscription | None:
@@ -182,7 +184,10 @@ def standing(store: Store, links: Links, token: str, limits: ConfirmationLimits,
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a reader has changed on their page. None: it stays as it is. `paused_until` in the past ends a pause."""
+    """What a reader has changed on their page. None: it stays as it is.
+
+    `paused_until` in the past ends a pause; the trail tells its date in the zone it is given in.
+    """
 
     leaves: Collection[str] = ()  # newsletters
     rhythms: Mapping[str, Rhythm] = field(default_factory=dict)

@@ -164,21 +164,25 @@ class Returning:
         until = pause_end(now, weeks, site_zone(self._app)) if weeks else None
         instead = preferring.Instead(until, Rhythm.MONTHLY if monthly else None)
         try:
-            found = preferring.take_back(store, links, token, instead, proof, now)
+            found, is_done = preferring.take_back(store, links, token, instead, proof, now)
         except InvalidToken as error:
             return self._no_way_back(error)
-        return self._page(token, found)
+        asked = "pause" if weeks else "monthly" if monthly else "undo"
+        return self._page(token, found, asked=asked if is_done else "nothing more")
 
     def _no_way_back(self, error: InvalidToken) -> Response:
         link, status = ("returning", 410) if error.expired else ("page", 404)
         return cut_off(self._app, self._pages, link, status)
 
-    def _page(self, token: str, found: Subscription | None, status: int = 200, *, thanked: bool = False) -> Response:
+    def _page(
+        self, token: str, found: Subscription | None, status: int = 200, *, thanked: bool = False, asked: str = ""
+    ) -> Response:
+        """`asked`: what this press did, or that one before it had done all it could; empty for who only looks."""
         if found is None:
             return _gone(self._app, self._pages, None)
         if found.state is SubscriptionState.UNSUBSCRIBED:
             return self._goodbye.page([found], status, token=token, thanked=thanked)
-        return self._pages.page("returned.html", code=found.language, **self._facts(found))
+        return self._pages.page("returned.html", code=found.language, asked=asked, **self._facts(found))
 
     def _facts(self, found: Subscription) -> dict[str, Any]:
         now, newsletter = self._clock(), self._app.newsletters.get(found.newsletter)

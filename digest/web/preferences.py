@@ -129,7 +129,7 @@ class Preferences:
     def _ask(self, token: str, form: Mapping[str, str], proof: Evidence, network: str) -> Response:
         mail, limits = _ASKED_BY_MAIL[form["do"]], self._app.config.subscribing.limits()
         preferring.ask_by_mail(self._app.store, self._app.links, token, mail, limits, self._clock())
-        return self._page(token, said="asked")
+        return self._page(token, said=form["do"])
 
     # --- what is shown ---------------------------------------------------------------------------
 

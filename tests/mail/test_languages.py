@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -264,3 +264,48 @@ def test_no_polish_line_of_plain_text_ends_with_a_one_letter_word_and_titles_han
     title = text[text.index("1. W") :].split("\n")[:2]
     assert title[1].startswith("   ")
     assert " ".join(each.strip() for each in title).replace("\u00a0", " ") == f"1. {words}"
+
+
+@pytest.mark.parametrize(
+    ("code", "once_more", "no_more"),
+    [
+        ("en", "Without your click one reminder comes", "Without your click you will hear no more"),
+        ("pl", "jeszcze jedno przypomnienie", "kliknięcia nic więcej od nas"),
+        ("uk", "ще одне нагадування", "кліку ми більше"),
+    ],
+)
+def test_a_confirmation_names_the_reminder_where_one_comes(code: str, once_more: str, no_more: str) -> None:
+    for reminds in (True, False):
+        letter = Renderer().confirmation(replace(SAID, reminds=reminds), code, already=False)
+        for said in (letter.text, letter.html):
+            said = " ".join(said.replace("&nbsp;", " ").split())
+            assert (once_more in said, no_more in said) == (reminds, not reminds)
+
+
+@pytest.mark.parametrize(("consent", "end"), [("I agree.", "agree.” The"), ("See https://x.example/p", "/p”. The")])
+def test_what_is_agreed_to_ends_with_one_full_stop(consent: str, end: str) -> None:
+    said = replace(SAID, consent=consent)
+    for letter in (Renderer().confirmation(said, "en", already=False), Renderer().reminder(said, "en")):
+        assert end in " ".join(letter.text.split())
+        assert end in " ".join(letter.html.split())
+
+
+@pytest.mark.parametrize(
+    ("address", "foot"),
+    [
+        ("ul. Prosta 1", "The Post\nhttps://x.example\nul. Prosta 1\n"),
+        ("The Post, ul. Prosta 1", "https://x.example\nThe Post, ul. Prosta 1\n"),
+        ("", "The Post\nhttps://x.example\n"),
+    ],
+)
+def test_the_foot_of_a_letter_says_the_sites_name_once(address: str, foot: str) -> None:
+    said, renderer = replace(SAID, postal_address=address), Renderer()
+    for letter in (
+        renderer.confirmation(said, "en", already=False),
+        renderer.reminder(said, "en"),
+        renderer.welcome(said, "en", datetime(2026, 11, 28, 8), ""),
+        renderer.goodbye(said, "en", "https://x.example/"),
+        renderer.own_data(said, "en"),
+        renderer.erasure(said, "en"),
+    ):
+        assert letter.text.endswith("\n\n" + foot)

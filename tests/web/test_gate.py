@@ -432,6 +432,9 @@ def test_the_privacy_notice_is_shown_linked_and_kept_with_its_version(tmp_path):
         web.client.post(link, data={"confirm": "yes"})
         for event in trail(web):
             assert event.evidence.wording.endswith(f"any time. Privacy notice: {url} (3)")
+        own = web.service.app.links.preferences(web.service.find(ALICE).id).removeprefix("https://recap.example.com")
+        web.client.post(own, data={"do": "leave"})
+        assert f'Privacy notice: <a href="{url}"' in web.client.get(own).text
 
 
 def test_the_docs_of_the_api_load_nothing_from_elsewhere(web):

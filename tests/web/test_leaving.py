@@ -103,7 +103,7 @@ def test_undo_brings_everything_back_as_it_was(web, service):
     confirmed_at = to(service).confirmed_at
     page = web.client.post(leave(web), data={"undo": "yes"})
     assert "You are back" in page.text
-    assert "Saturday, 5 December 2026" in page.text
+    assert "next on <strong>Saturday, 5 December 2026</strong>, at 0" in page.text
     found = to(service)
     assert (found.state, found.confirmed_at, found.unsubscribed_at) == ("confirmed", confirmed_at, None)
     assert kinds(service) == ["confirmed", "unsubscribed", "returned"]
@@ -121,13 +121,41 @@ def test_a_pause_instead_lets_them_alone_for_so_many_weeks(web, service, weeks, 
     assert found.state == "confirmed"
     assert found.paused_until.astimezone(service.newsletter.zone).strftime("%H:%M") == "00:00"
     assert kinds(service)[-2:] == ["returned", "changed"]
-    assert events(service)[-1].evidence.form.startswith("paused until 20")
+    day = found.paused_until.astimezone(service.newsletter.zone)
+    assert events(service)[-1].evidence.form == f"paused until {day:%Y-%m-%d}"
 
 
 def test_once_a_month_instead(web, service):
     assert "Once a month, then" in web.client.post(leave(web), data={"monthly": "yes"}).text
     assert (to(service).state, to(service).rhythm) == ("confirmed", "monthly")
     assert events(service)[-1].evidence.form == "rhythm: monthly"
+
+
+def test_the_second_button_of_a_goodbye_page_says_that_nothing_more_has_changed(web, service):
+    back = leave(web)
+    assert "works only once" not in web.client.post(back, data={"pause": "2"}).text
+    for form in ({"pause": "8"}, {"monthly": "yes"}, {"undo": "yes"}):
+        page = web.client.post(back, data=form).text
+        assert "works only once" in page
+        assert "Nothing comes before <strong>Saturday, 12 December 2026</strong>; then" in page
+        assert own_page(service) in page
+    assert "works only once" not in web.client.get(back).text
+    assert kinds(service).count("changed") == 1
+
+
+def test_an_older_pause_is_named_by_what_is_chosen_instead(web, service):
+    web.client.post(own_page(service), data={"do": "save", "had-weekly": "yes", "get-weekly": "yes", "pause": "2"})
+    page = web.client.post(leave(web), data={"undo": "yes"}).text
+    assert "You are back" in page
+    stands = "still stands. Nothing comes before <strong>Saturday, 12 December 2026</strong>"
+    assert stands in page
+    page = web.client.post(leave(web), data={"monthly": "yes"}).text
+    for said in ("Once a month, then", stands, "the first edition of each month"):
+        assert said in page
+    page = web.client.post(leave(web), data={"pause": "8"}).text
+    for said in ("Enjoy the pause", "23 January 2027", "the first edition of each month"):
+        assert said in page
+    assert "still stands" not in page
 
 
 def test_a_pause_instead_is_of_this_newsletter_only(web, service):

@@ -168,3 +168,19 @@ def test_pages_wear_the_publishers_look(tmp_path):
 
 def test_the_look_of_pages_is_ours_where_nothing_was_changed():
     assert dress(ThemeSection()) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("ul. Prosta 1", "The Vistula Post · ul. Prosta 1"),
+        ("The Vistula Post, ul. Prosta 1", "The Vistula Post, ul. Prosta 1"),
+        ("", "The Vistula Post"),
+    ],
+)
+def test_the_foot_of_a_page_says_the_sites_name_once(tmp_path, address, line):
+    site = {"name": "The Vistula Post", "url": "https://news.example.com", "postal_address": address}
+    service = Service(tmp_path, f"sqlite:///{tmp_path}/digest.db", 25, site=site)
+    with TestClient(create_web(service.app, service.clock)) as client:
+        assert f"<span>{line}</span>" in client.get("/").text
+    service.close()

@@ -169,6 +169,7 @@ def test_who_has_left_comes_back_by_mail_and_monthly_if_they_like(web):
     assert state(service) == "pending"
     page = web.client.get(own_page(service)).text
     assert "We have asked by mail" in page
+    assert re.search(r'<strong>The Weekly Recap</strong> <span class="mark">waiting for your click</span>', page)
     web.client.post(mailed(web, "confirm"), data={"confirm": "yes"})
     assert (state(service), to(service).rhythm) == ("confirmed", "monthly")
 
@@ -318,6 +319,8 @@ def test_data_and_erasure_are_asked_for_by_mail_once_in_a_while(web, what, mail)
     replies = [ask(web, what) for _ in range(5)]
     assert len({each.text for each in replies}) == 1
     assert "We have sent a mail to a***@example.com" in replies[0].text
+    assert ("what we know about you" in replies[0].text) == (what == "own-data")
+    assert ("Nothing is deleted yet" in replies[0].text) == (what == "forget")
     assert queued(web.service, mail) == 1
     assert state(web.service) == "confirmed"
     for _ in range(6):
