@@ -66,6 +66,7 @@ def test_from_a_first_look_to_another_house(operator, tmp_path):
         (("import", "some.csv", "--map", "mail=email"), "there is no such field"),
         (("import", "some.csv", "--encoding", "klingon"), "no such encoding"),
         (("import", "some.csv", "some.csv", "--errors", "e.csv"), "one file at a time"),
+        (("list", "--newsletter", "foo"), "there is no newsletter 'foo'"),
         (("export", "--format", "xlsx"), "csv and json"),
         (("export", "--state", "sideways"), "there is no state"),
         (("export", "--out", "no/such/folder.csv"), "cannot be written"),
@@ -76,3 +77,14 @@ def test_a_mistake_is_one_line(operator, tmp_path, words, said):
     error = operator("subscribers", *words, status=2)
     assert said in error
     assert "Traceback" not in error
+
+
+def test_who_is_suppressed_is_not_added_and_it_says_why(operator):
+    operator("suppressions", "add", "anna@example.com", "--reason", "asked by letter")
+    operator("suppressions", "add", "example.org", "--reason", "a trap")
+    said = operator("subscribers", "add", "anna@example.com", status=1)
+    assert "operator: asked by letter" in " ".join(said.split())
+    assert "digest suppressions lift anna@example.com" in " ".join(said.split())
+    assert "digest suppressions lift example.org" in " ".join(
+        operator("subscribers", "add", "bob@example.org", status=1).split()
+    )
