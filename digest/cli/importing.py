@@ -29,7 +29,8 @@ _Map = typer.Option(
 )
 _MEANING = {
     "added": "new readers",
-    "updated": "waited here to confirm, or asked again",
+    "asked": "asked by mail; readers once they confirm",
+    "updated": "waited here to confirm, and have there",
     "already": "there already",
     "unsubscribed": "left, there or here: kept out",
     "suppressed": "must not be mailed: kept out",

@@ -70,6 +70,8 @@ def recognise(header: Sequence[str], file_name: str = "", given: Mapping[str, st
     columns.pop("status", None)
     if not states:
         states = [(places[name], words) for name, words in shape.states if name in places]
+    if "list" in columns and shape.title != peers.OURS:  # a row for each list: its status is of that list
+        states = [(place, "status on the list" if words == "status" else words) for place, words in states]
     return Plan(shape.title, columns, tuple(states), shape.default_of(file_name), shape.notes)
 
 

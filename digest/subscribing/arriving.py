@@ -120,7 +120,7 @@ class Report:
         """Take what was stored."""
         for name in _KEPT:
             if name in kept:
-                setattr(self, name, kept[name])
+                setattr(self, name, {**self.counts, **kept[name]} if name == "counts" else kept[name])
 
 
 _COUNTED = ("counts", "why", "examples", "first_refused")

@@ -67,6 +67,37 @@ def test_leaving_elsewhere_ends_the_subscription_here_but_no_other(stage):
     assert stage.trail("anna@example.com")[-1][:2] == ("unsubscribed", "import")
 
 
+MAILPOET = "email,list status,global status,list\n"
+
+
+def test_leaving_one_list_elsewhere_bars_from_nothing_else(stage):
+    stage.confirm("here@example.com", "daily")
+    rows = "anna@example.com,unsubscribed,subscribed,Weekly\nhere@example.com,unsubscribed,subscribed,Weekly\n"
+    report = stage.bring(MAILPOET + rows + "all@example.com,unsubscribed,unsubscribed,Weekly\n")
+    assert report.counts["unsubscribed"] == 3
+    assert [stage.kept_out(f"{each}@example.com") for each in ("anna", "here", "all")] == ["", "", "unsubscribed"]
+    assert {name: one.state for name, one in stage.find("here@example.com").items()} == {
+        "daily": "confirmed",
+        "weekly": "unsubscribed",
+    }
+    assert stage.bring("email\nanna@example.com\n", "daily.csv", newsletter="daily").counts["added"] == 1
+
+
+def test_the_status_of_another_list_does_not_count(stage):
+    rows = "anna@example.com,subscribed,subscribed,Weekly recap\nanna@example.com,unsubscribed,subscribed,Shop\n"
+    stage.bring(MAILPOET + rows, only_list="weekly recap")
+    assert stage.states() == {"anna@example.com": "confirmed"}
+    assert stage.kept_out("anna@example.com") == ""
+
+
+@pytest.mark.parametrize("batch", [1, 5_000])
+def test_who_left_the_list_stays_out_of_it_for_the_rest_of_the_file(stage, monkeypatch, batch):
+    monkeypatch.setattr(importing, "BATCH", batch)
+    table = "email,list,status\nanna@example.com,Weekly,unsubscribed\nanna@example.com,Weekly,subscribed\n"
+    counts = stage.bring(table).counts
+    assert (counts["unsubscribed"], counts["duplicates"], stage.states()) == (1, 1, {})
+
+
 def test_a_consent_given_here_after_leaving_there_holds(stage):
     stage.confirm("anna@example.com", at=NOW - timedelta(days=10))
     row = "email,status,unsubscribed_at\nanna@example.com,{},{}\n"
@@ -97,7 +128,7 @@ def test_the_unconfirmed_are_asked_when_wanted_and_within_the_caps(stage):
     table = "email,status\nanna@example.com,pending\nanna+news@example.com,unconfirmed\n"
     assert stage.bring(table).counts["refused"] == 2
     report = stage.bring(table, asks=True)
-    assert (report.counts["added"], report.counts["refused"]) == (1, 1)
+    assert [report.counts[each] for each in ("added", "asked", "refused")] == [0, 1, 1]
     assert "often enough" in next(iter(report.why))
     with stage.store.read() as tx:
         assert tx.execute(sa.select(deliveries.c.mail, deliveries.c.state)).all() == [("confirmation", "queued")]
@@ -136,6 +167,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(stage):
     assert stage.bring(table).counts == dry.counts
     assert dry.counts == {
         "added": 1,
+        "asked": 0,
         "updated": 0,
         "already": 1,
         "unsubscribed": 1,
