@@ -135,6 +135,8 @@ class Reading:
     def read(self, line: int, row: Sequence[str]) -> Arrival:
         """What a row says. Raises Refused, InvalidAddress."""
         columns = self.plan.columns
+        if self.only_list and peers.normal(_cell(row, columns, "list")) != peers.normal(self.only_list):
+            raise Refused(f"of another list than {self.only_list!r}")
         typed = plain(row[columns["email"]]).strip()
         try:
             address = Address.parse(typed)
@@ -148,8 +150,6 @@ class Reading:
         if standing in (Standing.CONFIRMED, Standing.PENDING):
             self._look_at(address)
         newsletter, is_ours = self.newsletter, self.plan.shape == peers.OURS
-        if self.only_list and peers.normal(_cell(row, columns, "list")) != peers.normal(self.only_list):
-            raise Refused(f"of another list than {self.only_list!r}")
         if is_ours:
             newsletter = self._newsletter(_cell(row, columns, "newsletter"))
         if len(columns) == 1:
@@ -168,6 +168,14 @@ class Reading:
             self._moment(_cell(row, columns, "left_at")),
         )
         return self._ours(arrival, row) if is_ours else arrival
+
+    def list_of(self, row: Sequence[str]) -> str:
+        """Which list a row is of; empty when it is of none. MailPoet also writes a row for who is on no list."""
+        for place, words in self.plan.states:
+            if words == "MailPoet on the list" and place < len(row) and not row[place].strip():
+                return ""
+        place = self.plan.columns["list"]
+        return plain(row[place]).strip() if place < len(row) else ""
 
     def _ours(self, arrival: Arrival, row: Sequence[str]) -> Arrival:
         columns = self.plan.columns

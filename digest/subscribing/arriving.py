@@ -15,6 +15,7 @@ from digest.domain.imports import Plan, Reading, Refused, list_of_addresses, rec
 from digest.domain.peers import OURS, is_escaping
 from digest.domain.subscribers import ConfirmationLimits
 from digest.errors import InvalidAddress, UsageError
+from digest.subscribing.listing import Lists, expect, several
 from digest.tables.files import Table, tables_of
 from digest.tables.rows import Row
 
@@ -149,6 +150,25 @@ class Reader:
                 yield _said(reading, row, place, table.name)
         if self._table is None:
             raise UsageError(f"{self._request.path} is empty")
+
+    def look_at_lists(self) -> None:
+        """See that it is clear which list is meant: who is on one has not agreed to another. Raises UsageError.
+
+        A dry run goes on with a note where several are left open.
+        """
+        request, lists = self._request, Lists()
+        for table in tables_of(request.path, request.encoding):
+            reading, _ = self._plan(table)
+            if "list" in reading.plan.columns:
+                lists.count(reading.list_of(row.cells) for row in table if not row.problem)
+            elif request.only_list:
+                raise UsageError(f"{table.name}: this file has no column of lists; say --map list=COLUMN")
+        if request.only_list:
+            expect(lists, request.only_list)
+        elif len(lists) > 1:
+            if not request.dry_run:
+                raise UsageError(f"{request.path.name}: {several(lists)}")
+            self._report.notes.append(several(lists))
 
     def _plan(self, table: Table) -> tuple[Reading, bool]:
         request, report = self._request, self._report

@@ -99,6 +99,7 @@ def _bring_one(
 def needs_consent(request: Request, now: datetime) -> bool:
     """Whether a file holds readers who are to be mailed without being asked. Reads up to the first of them."""
     reader = Reader(request, Report(request.path.name), now)
+    reader.look_at_lists()
     return any(said.arrival is not None and said.arrival.standing is Standing.CONFIRMED for said in reader)
 
 
@@ -110,6 +111,7 @@ def bring_file(
     Cut off at any moment and called again, it goes on where it was. Raises UsageError, WrongState, StoreUnavailable.
     """
     report = Report(request.path.name)
+    Reader(request, report, now).look_at_lists()
     if request.dry_run:
         _Bringing(store, links, request, report, None, now).run(progress)
         return report

@@ -83,6 +83,40 @@ def test_leaving_one_list_elsewhere_bars_from_nothing_else(stage):
     assert stage.bring("email\nanna@example.com\n", "daily.csv", newsletter="daily").counts["added"] == 1
 
 
+LISTS = (
+    MAILPOET
+    + "anna@example.com,subscribed,subscribed,Weekly recap\nbob@example.com,subscribed,subscribed,Weekly recap\n"
+    + "shopper@example.com,subscribed,subscribed,Shop\nnobody@example.com,,subscribed,Not in a list\n"
+)
+
+
+def test_a_file_with_several_lists_comes_in_one_list_at_a_time(stage):
+    dry = stage.bring(LISTS, dry_run=True)
+    assert any("Weekly recap 2, Shop 1" in note for note in dry.notes)
+    with pytest.raises(UsageError, match=r"Weekly recap 2, Shop 1\. Say which one to bring in: --list NAME"):
+        stage.bring(LISTS)
+    assert stage.states() == {}
+    assert stage.bring(LISTS, only_list="shop").counts["added"] == 1
+    assert stage.states() == {"shopper@example.com": "confirmed"}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (LISTS, "there is no such list; there are: Weekly recap 2, Shop 1"),
+        ("email,group\nanna@example.com,Weekly\n", "this file has no column of lists; say --map list=COLUMN"),
+        ("anna@example.com\n", "no column of lists"),
+    ],
+)
+def test_a_list_that_is_not_there_brings_nothing_in(stage, content, said, dry_run):
+    with pytest.raises(UsageError, match=said):
+        stage.bring(content, only_list="Weekly", dry_run=dry_run)
+    with stage.store.read() as tx:
+        assert tx.execute(sa.select(imports.c.id)).all() == []
+    assert not (stage.folder / "readers.csv.errors.csv").exists()
+
+
 def test_the_status_of_another_list_does_not_count(stage):
     rows = "anna@example.com,subscribed,subscribed,Weekly recap\nanna@example.com,unsubscribed,subscribed,Shop\n"
     stage.bring(MAILPOET + rows, only_list="weekly recap")
