@@ -64,8 +64,12 @@ def recognise(header: Sequence[str], file_name: str = "", given: Mapping[str, st
     shape = peers.shape_of(frozenset(places))
     columns = _columns(names, shape) | _given(header, names, given or {})
     if "email" not in columns:
-        shown = ", ".join(repr(name.strip()[:40]) for name in header[:20]) or "none"
-        raise UsageError(f"there is no column with addresses; its columns are: {shown}. Say --map email=COLUMN")
+        if not _is_text(header):
+            raise UsageError(
+                f"this is no list of readers; it begins with {_shown(header)}, where a CSV has its columns"
+            )
+        what = f"there is no column with addresses; its columns are: {_shown(header)}"
+        raise UsageError(f"this is no list of readers as it stands: {what}. Say --map email=COLUMN")
     states = [(columns.pop("status"), "status")] if given and "status" in given else []
     columns.pop("status", None)
     if not states:
@@ -73,6 +77,19 @@ def recognise(header: Sequence[str], file_name: str = "", given: Mapping[str, st
     if "list" in columns and shape.title != peers.OURS:  # a row for each list: its status is of that list
         states = [(place, "status on the list" if words == "status" else words) for place, words in states]
     return Plan(shape.title, columns, tuple(states), shape.default_of(file_name), shape.notes)
+
+
+def _is_text(header: Sequence[str]) -> bool:
+    """Whether these are names of columns, and not bytes of something else."""
+    return all(name.replace("\n", " ").replace("\t", " ").isprintable() and "\ufffd" not in name for name in header)
+
+
+def _shown(header: Sequence[str]) -> str:
+    """The columns' names; of what is no text the few letters a person can read."""
+    if _is_text(header):
+        return ", ".join(repr(name.strip()[:40]) for name in header[:20]) or "none"
+    letters = "".join(letter for letter in "".join(header)[:200] if letter.isascii() and letter.isprintable())
+    return repr(letters.strip()[:12])
 
 
 def list_of_addresses(first: Sequence[str]) -> Plan | None:
@@ -107,8 +124,7 @@ def _given(header: Sequence[str], names: Sequence[str], given: Mapping[str, str]
         if wanted not in peers.FIELDS:
             raise UsageError(f"--map {wanted}=...: there is no such field; there are: {', '.join(peers.FIELDS)}")
         if peers.normal(column) not in names:
-            shown = ", ".join(repr(name.strip()[:40]) for name in header[:20])
-            raise UsageError(f"--map {wanted}={column}: there is no such column; there are: {shown}")
+            raise UsageError(f"--map {wanted}={column}: there is no such column; there are: {_shown(header)}")
         found[wanted] = names.index(peers.normal(column))
     return found
 

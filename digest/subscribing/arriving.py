@@ -78,7 +78,7 @@ class Report:
     columns: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     examples: list[list[str]] = field(default_factory=list)  # [address, outcome]
-    first_refused: list[list[Any]] = field(default_factory=list)  # [line, address, why]
+    first_refused: list[list[Any]] = field(default_factory=list)  # [line, address, why, table]
     errors: str = ""  # the file with all that were refused
     refused: list[tuple[int, str, str, str]] = field(default_factory=list)  # of the batch at hand
     resumed_at: int = 0
@@ -100,7 +100,7 @@ class Report:
     def point_out(self, said: Said, why: str) -> None:
         """Keep the first few of those refused."""
         if len(self.first_refused) < _REFUSED:
-            self.first_refused.append([said.line, said.shown[:320], why])
+            self.first_refused.append([said.line, said.shown[:320], why, said.table])
 
     def copy(self) -> Report:
         """One to count a batch in, which may have to be done again."""

@@ -79,6 +79,21 @@ def test_a_mistake_is_one_line(operator, tmp_path, words, said):
     assert "Traceback" not in error
 
 
+def test_what_is_refused_is_named_with_the_file_inside(operator, tmp_path):
+    (tmp_path / "export.zip").write_bytes(samples.zipped({"a.csv": "email\nanna@\n", "b.csv": "email\nbob@\n"}))
+    command = [sys.executable, "-m", "digest", "subscribers", "import", "export.zip", "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert "a.csv, line 2: anna@" in done.stdout + done.stderr
+    report = json.loads(operator("subscribers", "import", "export.zip", "--dry-run", "--json"))
+    assert [(each["table"], each["line"]) for each in report["errors"]] == [("a.csv", 2), ("b.csv", 2)]
+
+
+def test_the_asked_are_no_readers_yet(operator, tmp_path):
+    (tmp_path / "some.csv").write_text("email,status\nanna@example.com,pending\nbob@example.com,\n")
+    report = json.loads(operator("subscribers", "import", "some.csv", "--ask", "--consent-from", "old form", "--json"))
+    assert (report["added"], report["asked"], report["rows"]) == (1, 1, 2)
+
+
 def test_who_is_suppressed_is_not_added_and_it_says_why(operator):
     operator("suppressions", "add", "anna@example.com", "--reason", "asked by letter")
     operator("suppressions", "add", "example.org", "--reason", "a trap")
