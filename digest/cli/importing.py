@@ -29,7 +29,8 @@ _Map = typer.Option(
 )
 _MEANING = {
     "added": "new readers",
-    "updated": "waited here to confirm, or asked again",
+    "asked": "asked by mail; readers once they confirm",
+    "updated": "waited here to confirm, and have there",
     "already": "there already",
     "unsubscribed": "left, there or here: kept out",
     "suppressed": "must not be mailed: kept out",
@@ -152,8 +153,9 @@ def _print(report: Report, request: Request) -> None:
         say(f"  {note}", "yellow")
     for address, outcome in report.examples if request.dry_run else ():
         say(f"  {address}: {outcome}")
-    for line, address, why in report.first_refused[:5] if request.dry_run else ():
-        fail(f"  line {line}: {address}: {why}")
+    for line, address, why, inside in report.first_refused[:5] if request.dry_run else ():
+        where = "" if inside in ("", report.file) else f"{inside}, "
+        fail(f"  {where}line {line}: {address}: {why}")
     if report.errors:
         fail(f"The refused rows are in {report.errors}")
     if request.dry_run and not request.consent:
@@ -172,7 +174,7 @@ def _json(report: Report, dry_run: bool) -> dict[str, Any]:
         "warnings": report.warnings,
         "notes": report.notes,
         "examples": [dict(zip(("address", "outcome"), each, strict=True)) for each in report.examples],
-        "errors": [dict(zip(("line", "address", "why"), each, strict=True)) for each in report.first_refused],
+        "errors": [dict(zip(("line", "address", "why", "table"), each, strict=True)) for each in report.first_refused],
         "errors_file": report.errors or None,
         "resumed_at": report.resumed_at,
         "finished_before": report.finished_before,

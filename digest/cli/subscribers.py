@@ -14,11 +14,14 @@ from digest.cli.importing import import_
 from digest.cli.opening import clock, newsletter_named, opened
 from digest.cli.printing import fail, print_json_list, say, table
 from digest.cli.statistics import stats
+from digest.domain.addresses import Address
 from digest.domain.newsletters import Newsletter
 from digest.domain.subscribers import Evidence, Subscription, SubscriptionState, Way
+from digest.domain.suppressions import SuppressionKind
 from digest.errors import UsageError
 from digest.mail.addresses import parse
 from digest.store import subscribers as subscriber_queries
+from digest.store import suppressions
 from digest.subscribing import importing, preferring, suppressing
 
 app = typer.Typer(
@@ -51,11 +54,12 @@ def add(
         chosen = newsletter_named(opening, newsletter)
         entry = importing.Entry(admit(opening.config, address), name, confirmed)
         brought = _bring(opening, chosen, entry, Evidence(Way.OPERATOR, address, form=consent_from.strip()))
+        suppressed = _why_suppressed(opening, entry.address) if brought.suppressed else ""
     said = {
         "added": f"Added {entry.address} to {chosen.title}" + ("." if confirmed else "; they are asked to confirm."),
         "already": f"{entry.address} is there already.",
         "unsubscribed": f"{entry.address} has unsubscribed; only they can sign up again.",
-        "suppressed": f"{entry.address} is suppressed and is not added.",
+        "suppressed": suppressed,
     }
     result = next(name for name, number in asdict(brought).items() if number)
     (say if result in ("added", "already") else fail)(said[result])
@@ -72,7 +76,7 @@ def list_(
     if state and state not in set(SubscriptionState):
         raise UsageError(f"there is no state {state!r}; there are: {', '.join(SubscriptionState)}")
     with opened() as opening, opening.store.read() as tx:
-        found = subscriber_queries.listed(tx, newsletter or "", state)
+        found = subscriber_queries.listed(tx, newsletter_named(opening, newsletter).name if newsletter else "", state)
         if as_json:
             print_json_list(_json(each) for each in found)
             return
@@ -107,6 +111,19 @@ def suppress(address: str, reason: str = typer.Option("by the operator", help="W
 def _bring(opening: App, chosen: Newsletter, entry: importing.Entry, evidence: Evidence) -> importing.Brought:
     proof = replace(evidence, language=chosen.language)
     return importing.bring_in(opening.store, opening.links, [entry], chosen.name, chosen.language, proof, clock())
+
+
+def _why_suppressed(opening: App, address: Address) -> str:
+    """Why an address is not added, and what to do when it should be."""
+    with opening.store.read() as tx:
+        found = suppressions.of(tx, opening.links.address_hash(address.key))
+        if found is None or found.kind is SuppressionKind.DOMAIN:
+            domain = suppressions.domain(tx, address.domain)
+            reason = domain.reason if domain else ""
+            what, lifted = f"all of {address.domain} is suppressed ({reason})", address.domain
+        else:
+            what, lifted = f"the address is suppressed ({found.kind}: {found.reason})", address.text
+    return f"{address} is not added: {what}. If that is over: digest suppressions lift {lifted} --reason TEXT"
 
 
 def _json(subscription: Subscription) -> dict[str, object]:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from digest.domain.addresses import Address
+from digest.domain.intake_rows import KeptOut, NewReader, Noted, Placed, Writes
 from digest.domain.subscribers import EventKind, SubscriptionState
 from digest.domain.suppressions import GIVES_WAY, LIFTED_BY_THE_READER, TAKES_THE_PLACE, SuppressionKind
 
@@ -22,6 +23,7 @@ class Standing(StrEnum):
     CONFIRMED = "confirmed"
     PENDING = "pending"
     NEVER = "never"  # known there, but nobody ever asked them for mail
+    LEFT_LIST = "left the list"  # this one; they may read others there
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"
     COMPLAINED = "complained"
@@ -35,6 +37,7 @@ class Outcome(StrEnum):
     """What became of one row. The numbers of all outcomes add up to the rows."""
 
     ADDED = "added"
+    ASKED = "asked"  # by mail, whether they want it; no reader yet
     UPDATED = "updated"  # was waiting to confirm here, and the list says they have
     ALREADY = "already"
     UNSUBSCRIBED = "unsubscribed"  # left, here or there
@@ -82,66 +85,8 @@ class Held:
     subscriptions: dict[str, Stand] = field(default_factory=dict)
 
 
-class NewReader(NamedTuple):
-    """A row for `subscribers`."""
-
-    id: int
-    address: str
-    key: str
-    variant: str
-    name: str
-
-
-class Placed(NamedTuple):
-    """A row for `subscriptions`; `was` is its state before, empty for a new one. Who leaves keeps their dates."""
-
-    id: int
-    subscriber_id: int
-    newsletter: str
-    state: str
-    language: str
-    requested_at: datetime
-    confirmed_at: datetime | None
-    unsubscribed_at: datetime | None
-    paused_until: datetime | None
-    rhythm: str
-    was: str = ""
-
-
-class Noted(NamedTuple):
-    """A row for `events`; `asks` is the subscription that is to be asked by mail."""
-
-    at: datetime
-    subscriber_id: int
-    newsletter: str
-    kind: EventKind
-    typed: str
-    language: str
-    ip: str
-    asks: int = 0
-
-
-class KeptOut(NamedTuple):
-    """A row for `suppressions`; `replaces` when a milder one stands already."""
-
-    address_hash: str
-    kind: SuppressionKind
-    subscriber_id: int | None
-    replaces: bool
-
-
-@dataclass(slots=True)
-class Writes:
-    """What a batch comes to."""
-
-    readers: list[NewReader] = field(default_factory=list)
-    placed: list[Placed] = field(default_factory=list)
-    changed: list[Placed] = field(default_factory=list)
-    noted: list[Noted] = field(default_factory=list)
-    kept_out: dict[str, KeptOut] = field(default_factory=dict)
-
-
 _KIND = {
+    Standing.LEFT_LIST: SuppressionKind.UNSUBSCRIBED,
     Standing.UNSUBSCRIBED: SuppressionKind.UNSUBSCRIBED,
     Standing.BOUNCED: SuppressionKind.BOUNCED,
     Standing.COMPLAINED: SuppressionKind.COMPLAINED,
@@ -157,7 +102,7 @@ class Intake:
     """A batch being decided. `held`, `suppressed` and `domains` are what is known of its addresses, kept up to date.
 
     `ids` gives the numbers of new readers, `places` those of new subscriptions; `may_ask` says whether a mailbox may
-    be asked once more to confirm.
+    be asked once more to confirm. `gone` has who left the list, by their hash: nothing else is kept of them.
     """
 
     now: datetime
@@ -167,6 +112,7 @@ class Intake:
     ids: Callable[[], int]
     places: Callable[[], int]
     may_ask: Callable[[str], bool]
+    gone: set[int] = field(default_factory=set)
     writes: Writes = field(default_factory=Writes)
 
     def place(self, arrival: Arrival, address_hash: str) -> tuple[Outcome, bool, str]:
@@ -186,6 +132,8 @@ class Intake:
     def _welcome(self, arrival: Arrival, address_hash: str) -> tuple[Outcome, bool, str]:
         if address_hash in self.suppressed or arrival.address.domain in self.domains:
             return Outcome.SUPPRESSED, False, ""
+        if short(address_hash) in self.gone:
+            return Outcome.UNSUBSCRIBED, False, ""
         held = self.held.get(arrival.key)
         stand = held.subscriptions.get(arrival.newsletter) if held else None
         if stand is not None and (stand.state == _UNSUBSCRIBED or stand.had_left):
@@ -197,6 +145,8 @@ class Intake:
                 return Outcome.ALREADY, False, ""
             return Outcome.REFUSED, False, "this mailbox was asked often enough; try again tomorrow"
         self._subscribe(held or self._take_in(arrival), arrival, stand)
+        if arrival.standing is Standing.PENDING:
+            return Outcome.ASKED, True, ""
         return Outcome.ADDED if stand is None else Outcome.UPDATED, True, ""
 
     def _take_in(self, arrival: Arrival) -> Held:
@@ -264,11 +214,14 @@ class Intake:
         kind = _KIND[arrival.standing]
         if kind in LIFTED_BY_THE_READER and _came_after(stand, arrival.left_at):
             return Outcome.ALREADY, False
-        if arrival.standing is not Standing.UNSUBSCRIBED:
+        if kind is not SuppressionKind.UNSUBSCRIBED:
             return Outcome.SUPPRESSED, self._suppress(address_hash, kind, held.id if held else None)
         changes = held is not None and (stand is None or stand.state != _UNSUBSCRIBED)
         if held and changes:
             self._leave(held, arrival, stand)
+        if arrival.standing is Standing.LEFT_LIST:
+            self.gone.add(short(address_hash))
+            return Outcome.UNSUBSCRIBED, changes
         reads_another = held is not None and any(each.state == _CONFIRMED for each in held.subscriptions.values())
         if not reads_another:
             changes |= self._suppress(address_hash, kind, held.id if held else None)
@@ -292,6 +245,11 @@ class Intake:
         if subscriber_id is not None:
             self.writes.noted.append(Noted(self.now, subscriber_id, "", EventKind.SUPPRESSED, "", "", ""))
         return True
+
+
+def short(address_hash: str) -> int:
+    """A hash in few bytes, to hold many."""
+    return int(address_hash[:16], 16)
 
 
 def _came_after(stand: Stand | None, left_at: datetime | None) -> bool:

@@ -64,13 +64,32 @@ def recognise(header: Sequence[str], file_name: str = "", given: Mapping[str, st
     shape = peers.shape_of(frozenset(places))
     columns = _columns(names, shape) | _given(header, names, given or {})
     if "email" not in columns:
-        shown = ", ".join(repr(name.strip()[:40]) for name in header[:20]) or "none"
-        raise UsageError(f"there is no column with addresses; its columns are: {shown}. Say --map email=COLUMN")
+        if not _is_text(header):
+            raise UsageError(
+                f"this is no list of readers; it begins with {_shown(header)}, where a CSV has its columns"
+            )
+        what = f"there is no column with addresses; its columns are: {_shown(header)}"
+        raise UsageError(f"this is no list of readers as it stands: {what}. Say --map email=COLUMN")
     states = [(columns.pop("status"), "status")] if given and "status" in given else []
     columns.pop("status", None)
     if not states:
         states = [(places[name], words) for name, words in shape.states if name in places]
+    if "list" in columns and shape.title != peers.OURS:  # a row for each list: its status is of that list
+        states = [(place, "status on the list" if words == "status" else words) for place, words in states]
     return Plan(shape.title, columns, tuple(states), shape.default_of(file_name), shape.notes)
+
+
+def _is_text(header: Sequence[str]) -> bool:
+    """Whether these are names of columns, and not bytes of something else."""
+    return all(name.replace("\n", " ").replace("\t", " ").isprintable() and "\ufffd" not in name for name in header)
+
+
+def _shown(header: Sequence[str]) -> str:
+    """The columns' names; of what is no text the few letters a person can read."""
+    if _is_text(header):
+        return ", ".join(repr(name.strip()[:40]) for name in header[:20]) or "none"
+    letters = "".join(letter for letter in "".join(header)[:200] if letter.isascii() and letter.isprintable())
+    return repr(letters.strip()[:12])
 
 
 def list_of_addresses(first: Sequence[str]) -> Plan | None:
@@ -105,8 +124,7 @@ def _given(header: Sequence[str], names: Sequence[str], given: Mapping[str, str]
         if wanted not in peers.FIELDS:
             raise UsageError(f"--map {wanted}=...: there is no such field; there are: {', '.join(peers.FIELDS)}")
         if peers.normal(column) not in names:
-            shown = ", ".join(repr(name.strip()[:40]) for name in header[:20])
-            raise UsageError(f"--map {wanted}={column}: there is no such column; there are: {shown}")
+            raise UsageError(f"--map {wanted}={column}: there is no such column; there are: {_shown(header)}")
         found[wanted] = names.index(peers.normal(column))
     return found
 
@@ -133,6 +151,8 @@ class Reading:
     def read(self, line: int, row: Sequence[str]) -> Arrival:
         """What a row says. Raises Refused, InvalidAddress."""
         columns = self.plan.columns
+        if self.only_list and peers.normal(_cell(row, columns, "list")) != peers.normal(self.only_list):
+            raise Refused(f"of another list than {self.only_list!r}")
         typed = plain(row[columns["email"]]).strip()
         try:
             address = Address.parse(typed)
@@ -146,8 +166,6 @@ class Reading:
         if standing in (Standing.CONFIRMED, Standing.PENDING):
             self._look_at(address)
         newsletter, is_ours = self.newsletter, self.plan.shape == peers.OURS
-        if self.only_list and peers.normal(_cell(row, columns, "list")) != peers.normal(self.only_list):
-            raise Refused(f"of another list than {self.only_list!r}")
         if is_ours:
             newsletter = self._newsletter(_cell(row, columns, "newsletter"))
         if len(columns) == 1:
@@ -166,6 +184,14 @@ class Reading:
             self._moment(_cell(row, columns, "left_at")),
         )
         return self._ours(arrival, row) if is_ours else arrival
+
+    def list_of(self, row: Sequence[str]) -> str:
+        """Which list a row is of; empty when it is of none. MailPoet also writes a row for who is on no list."""
+        for place, words in self.plan.states:
+            if words == "MailPoet on the list" and place < len(row) and not row[place].strip():
+                return ""
+        place = self.plan.columns["list"]
+        return plain(row[place]).strip() if place < len(row) else ""
 
     def _ours(self, arrival: Arrival, row: Sequence[str]) -> Arrival:
         columns = self.plan.columns

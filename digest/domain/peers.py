@@ -51,7 +51,7 @@ COLUMNS = _by_name(
 )
 
 _CONFIRMED, _PENDING, _NEVER = Standing.CONFIRMED, Standing.PENDING, Standing.NEVER
-_LEFT, _BOUNCED = Standing.UNSUBSCRIBED, Standing.BOUNCED
+_LEFT, _LEFT_LIST, _BOUNCED = Standing.UNSUBSCRIBED, Standing.LEFT_LIST, Standing.BOUNCED
 _COMPLAINED, _BLOCKED = Standing.COMPLAINED, Standing.BLOCKED
 
 
@@ -71,10 +71,12 @@ _COMMON = _words(
     complained="complained|complaint|spam|marked as spam|reported as spam|abuse|junk",
     blocked="blocklisted|blacklisted|blocked|suppressed|disabled|banned|zablokowany|zablokowana|заблокований",
 )
+_ON_A_LIST = {word: _LEFT_LIST if standing is _LEFT else standing for word, standing in _COMMON.items()}
 # What a column's words mean; a word that is not here is not guessed at.
 WORDS: dict[str, dict[str, Standing]] = {
     "status": {**_COMMON, "": _CONFIRMED},
-    "MailPoet on the list": {**_COMMON, "inactive": _CONFIRMED, "": _NEVER},
+    "status on the list": {**_ON_A_LIST, "": _CONFIRMED},
+    "MailPoet on the list": {**_ON_A_LIST, "inactive": _CONFIRMED, "": _NEVER},
     "MailPoet everywhere": {**_COMMON, "inactive": _CONFIRMED, "": _CONFIRMED},  # inactive: does not open its mail
     "wants mail": {"true": _CONFIRMED, "1": _CONFIRMED, "yes": _CONFIRMED, "": _CONFIRMED}
     | {"false": _LEFT, "0": _LEFT, "no": _LEFT},

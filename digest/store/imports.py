@@ -18,8 +18,9 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from digest.domain.arrivals import Held, KeptOut, Noted, Placed, Stand, Writes
+from digest.domain.arrivals import Held, Stand
 from digest.domain.deliveries import Mail
+from digest.domain.intake_rows import KeptOut, Noted, Placed, Writes
 from digest.domain.subscribers import EventKind, Evidence, SubscriptionState
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import StoreConflict

@@ -18,6 +18,7 @@ from digest.domain.masking import masked
 from digest.domain.peers import OURS, is_escaping
 from digest.domain.subscribers import ConfirmationLimits
 from digest.errors import InvalidAddress, UsageError
+from digest.subscribing.listing import Lists, expect, several
 from digest.tables.files import Table, tables_of
 from digest.tables.rows import Row
 
@@ -80,7 +81,7 @@ class Report:
     columns: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     examples: list[list[str]] = field(default_factory=list)  # [address, outcome]
-    first_refused: list[list[Any]] = field(default_factory=list)  # [line, address, why]
+    first_refused: list[list[Any]] = field(default_factory=list)  # [line, address, why, table]
     errors: str = ""  # the file with all that were refused
     refused: list[tuple[int, str, str, str]] = field(default_factory=list)  # of the batch at hand
     resumed_at: int = 0
@@ -102,7 +103,7 @@ class Report:
     def point_out(self, said: Said, why: str) -> None:
         """Keep the first few of those refused."""
         if len(self.first_refused) < _REFUSED:
-            self.first_refused.append([said.line, said.shown[:320], why])
+            self.first_refused.append([said.line, said.shown[:320], why, said.table])
 
     def copy(self) -> Report:
         """One to count a batch in, which may have to be done again."""
@@ -129,7 +130,7 @@ class Report:
         """Take what was stored."""
         for name in _KEPT:
             if name in kept:
-                setattr(self, name, kept[name])
+                setattr(self, name, {**self.counts, **kept[name]} if name == "counts" else kept[name])
 
 
 _QUOTED = re.compile(r"'.*'|\".*\"")  # as repr() writes it
@@ -159,6 +160,25 @@ class Reader:
                 yield _said(reading, row, place, table.name)
         if self._table is None:
             raise UsageError(f"{self._request.path} is empty")
+
+    def look_at_lists(self) -> None:
+        """See that it is clear which list is meant: who is on one has not agreed to another. Raises UsageError.
+
+        A dry run goes on with a note where several are left open.
+        """
+        request, lists = self._request, Lists()
+        for table in tables_of(request.path, request.encoding):
+            reading, _ = self._plan(table)
+            if "list" in reading.plan.columns:
+                lists.count(reading.list_of(row.cells) for row in table if not row.problem)
+            elif request.only_list:
+                raise UsageError(f"{table.name}: this file has no column of lists; say --map list=COLUMN")
+        if request.only_list:
+            expect(lists, request.only_list)
+        elif len(lists) > 1:
+            if not request.dry_run:
+                raise UsageError(f"{request.path.name}: {several(lists)}")
+            self._report.notes.append(several(lists))
 
     def _plan(self, table: Table) -> tuple[Reading, bool]:
         request, report = self._request, self._report

@@ -14,8 +14,9 @@ from itertools import count
 from pathlib import Path
 
 from digest.domain.addresses import Address
-from digest.domain.arrivals import STRICTNESS, Arrival, Intake, Outcome, Standing, Writes
+from digest.domain.arrivals import STRICTNESS, Arrival, Intake, Outcome, Standing, short
 from digest.domain.deliveries import Mail
+from digest.domain.intake_rows import Writes
 from digest.domain.links import Links
 from digest.domain.peers import PEERS
 from digest.domain.seen import Seen
@@ -98,6 +99,7 @@ def _bring_one(
 def needs_consent(request: Request, now: datetime) -> bool:
     """Whether a file holds readers who are to be mailed without being asked. Reads up to the first of them."""
     reader = Reader(request, Report(request.path.name), now)
+    reader.look_at_lists()
     return any(said.arrival is not None and said.arrival.standing is Standing.CONFIRMED for said in reader)
 
 
@@ -109,6 +111,7 @@ def bring_file(
     Cut off at any moment and called again, it goes on where it was. Raises UsageError, WrongState, StoreUnavailable.
     """
     report = Report(request.path.name)
+    Reader(request, report, now).look_at_lists()
     if request.dry_run:
         _Bringing(store, links, request, report, None, now).run(progress)
         return report
@@ -136,7 +139,7 @@ class _Bringing:
     ) -> None:
         self._store, self._links, self._request, self._report = store, links, request, report
         self._import, self._now = one, now
-        self._seen = Seen()
+        self._seen, self._gone = Seen(), set[int]()
         self._levels = {name: 16 * place for place, name in enumerate(sorted(request.newsletters))}
         self._evidence = Evidence(Way.IMPORT, form=request.consent)
         path = request.errors or Path(f"{request.path}.errors.csv")
@@ -173,6 +176,8 @@ class _Bringing:
 
     def _remember(self, arrival: Arrival, address_hash: str) -> None:
         level = self._levels[arrival.newsletter]
+        if arrival.standing is Standing.LEFT_LIST:
+            self._gone.add(short(address_hash))
         for strictness in range(STRICTNESS[arrival.standing] + 1):
             self._seen.add(address_hash, level + strictness)
 
@@ -261,6 +266,7 @@ class _Bringing:
             ids=partial(next, count(1)) if is_dry else imports.ids(tx, "subscribers", new),
             places=partial(next, count(1)) if is_dry else imports.ids(tx, "subscriptions", len(arrivals)),
             may_ask=may_ask_now,
+            gone=self._gone,
         )
 
 

@@ -115,7 +115,7 @@ def _table(name: str, file: IO[bytes], encoding: str, fallback: str, before: int
         return before + int(counted.taken)
 
     if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
-        objects = json_rows.Objects(read)
+        objects = json_rows.Objects(read, name)
         yield Table(name, objects.header, objects, tell)
         return
     line = read(_CHUNK)

@@ -16,10 +16,11 @@ _LISTS = ("results", "subscribers", "members", "data")
 
 
 class Objects:
-    """The objects of a text as rows; the first one's names are the header. Raises UsageError."""
+    """The objects of a text as rows; the first one's names are the header. `name` is the file's. Raises UsageError."""
 
-    def __init__(self, read: Callable[[int], str]) -> None:
+    def __init__(self, read: Callable[[int], str], name: str) -> None:
         self._read = read
+        self._name = name
         self._line = 0
         self.width = 0
         self.place = 0
@@ -52,9 +53,11 @@ class Objects:
                 continue
             begun += line
             if len(begun) > MAX_DOCUMENT:
-                raise UsageError("this JSON is too large to be read whole; write one object on each line")
+                raise UsageError(
+                    f"{self._name}: this JSON is too large to be read whole; write one object on each line"
+                )
         if begun:
-            yield from _of_document(begun)
+            yield from _of_document(begun, self._name)
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -68,12 +71,12 @@ def _object(text: str) -> dict[str, Any] | None:
     return one if is_whole else None
 
 
-def _of_document(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _of_document(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     text = text.strip()
     try:
         found = json.loads(text if text[:1] in "[{" and text[-1:] in "]}" else f"[{text.rstrip(']')}]")
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"this is no JSON: {error}") from None
+        raise UsageError(f"{name}: this is no JSON: {error}") from None
     while isinstance(found, dict):
         inner = [found[name] for name in _LISTS if isinstance(found.get(name), list | dict)]
         found = inner[0] if inner else [found]

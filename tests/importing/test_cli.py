@@ -68,6 +68,7 @@ def test_from_a_first_look_to_another_house(operator, tmp_path):
         (("import", "some.csv", "--map", "mail=email"), "there is no such field"),
         (("import", "some.csv", "--encoding", "klingon"), "no such encoding"),
         (("import", "some.csv", "some.csv", "--errors", "e.csv"), "one file at a time"),
+        (("list", "--newsletter", "foo"), "there is no newsletter 'foo'"),
         (("export", "--format", "xlsx"), "csv and json"),
         (("export", "--state", "sideways"), "there is no state"),
         (("export", "--out", "no/such/folder.csv"), "cannot be written"),
@@ -113,3 +114,29 @@ def test_the_file_that_is_read_is_not_taken_for_the_refused_rows(operator, tmp_p
     words = ("subscribers", "import", "readers.csv", "--consent-from", "x", "--errors", "./readers.csv")
     assert "name another one" in operator(*words, *more, status=2)
     assert file.read_text() == "email\nanna@example.com\nnonsense\n"
+
+
+def test_what_is_refused_is_named_with_the_file_inside(operator, tmp_path):
+    (tmp_path / "export.zip").write_bytes(samples.zipped({"a.csv": "email\nanna@\n", "b.csv": "email\nbob@\n"}))
+    command = [sys.executable, "-m", "digest", "subscribers", "import", "export.zip", "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert "a.csv, line 2: anna@" in done.stdout + done.stderr
+    report = json.loads(operator("subscribers", "import", "export.zip", "--dry-run", "--json"))
+    assert [(each["table"], each["line"]) for each in report["errors"]] == [("a.csv", 2), ("b.csv", 2)]
+
+
+def test_the_asked_are_no_readers_yet(operator, tmp_path):
+    (tmp_path / "some.csv").write_text("email,status\nanna@example.com,pending\nbob@example.com,\n")
+    report = json.loads(operator("subscribers", "import", "some.csv", "--ask", "--consent-from", "old form", "--json"))
+    assert (report["added"], report["asked"], report["rows"]) == (1, 1, 2)
+
+
+def test_who_is_suppressed_is_not_added_and_it_says_why(operator):
+    operator("suppressions", "add", "anna@example.com", "--reason", "asked by letter")
+    operator("suppressions", "add", "example.org", "--reason", "a trap")
+    said = operator("subscribers", "add", "anna@example.com", status=1)
+    assert "operator: asked by letter" in " ".join(said.split())
+    assert "digest suppressions lift anna@example.com" in " ".join(said.split())
+    assert "digest suppressions lift example.org" in " ".join(
+        operator("subscribers", "add", "bob@example.org", status=1).split()
+    )

@@ -34,7 +34,7 @@ def test_a_bad_line_costs_itself_only(stage, bad, why):
     report = stage.bring(f"{GOOD}{bad}carol@example.com,Carol\rdave@example.com,Dave\r\nerin@example.com,Erin")
     taken = {f"{name}@example.com" for name in ("anna", "carol", "dave", "erin")}
     assert stage.states().keys() == (taken if why else taken | {"bob@example.com"})
-    assert report.first_refused == ([[3, report.first_refused[0][1], why]] if why else [])
+    assert report.first_refused == ([[3, report.first_refused[0][1], why, "readers.csv"]] if why else [])
     assert report.rows == 5
 
 
@@ -60,8 +60,9 @@ def test_notes_may_hold_lines_and_commas(stage):
     [
         ("email" + ",x" * 10_000 + "\na@example.com\n", "columns; that is no list of readers"),
         ("name,town\nAnna,Gdynia\n", "no column with addresses"),
-        (b"PK\x03\x04 not a zip", "no column with addresses"),
-        ("[1, 2", "no JSON"),
+        (b"PK\x03\x04 not a zip", "this is no list of readers; it begins with 'PK not a zip'"),
+        (b"\x7fELF\x02\x01\x00\xff\xfe\x90", "this is no list of readers; it begins with 'ELF'"),
+        ("[1, 2", "readers.csv: this is no JSON"),
     ],
 )
 def test_what_is_no_list_is_said_to_be_none(stage, content, said):

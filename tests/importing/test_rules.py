@@ -88,6 +88,71 @@ def test_leaving_elsewhere_ends_the_subscription_here_but_no_other(stage):
     assert stage.trail("anna@example.com")[-1][:2] == ("unsubscribed", "import")
 
 
+MAILPOET = "email,list status,global status,list\n"
+
+
+def test_leaving_one_list_elsewhere_bars_from_nothing_else(stage):
+    stage.confirm("here@example.com", "daily")
+    rows = "anna@example.com,unsubscribed,subscribed,Weekly\nhere@example.com,unsubscribed,subscribed,Weekly\n"
+    report = stage.bring(MAILPOET + rows + "all@example.com,unsubscribed,unsubscribed,Weekly\n")
+    assert report.counts["unsubscribed"] == 3
+    assert [stage.kept_out(f"{each}@example.com") for each in ("anna", "here", "all")] == ["", "", "unsubscribed"]
+    assert {name: one.state for name, one in stage.find("here@example.com").items()} == {
+        "daily": "confirmed",
+        "weekly": "unsubscribed",
+    }
+    assert stage.bring("email\nanna@example.com\n", "daily.csv", newsletter="daily").counts["added"] == 1
+
+
+LISTS = (
+    MAILPOET
+    + "anna@example.com,subscribed,subscribed,Weekly recap\nbob@example.com,subscribed,subscribed,Weekly recap\n"
+    + "shopper@example.com,subscribed,subscribed,Shop\nnobody@example.com,,subscribed,Not in a list\n"
+)
+
+
+def test_a_file_with_several_lists_comes_in_one_list_at_a_time(stage):
+    dry = stage.bring(LISTS, dry_run=True)
+    assert any("Weekly recap 2, Shop 1" in note for note in dry.notes)
+    with pytest.raises(UsageError, match=r"Weekly recap 2, Shop 1\. Say which one to bring in: --list NAME"):
+        stage.bring(LISTS)
+    assert stage.states() == {}
+    assert stage.bring(LISTS, only_list="shop").counts["added"] == 1
+    assert stage.states() == {"shopper@example.com": "confirmed"}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (LISTS, "there is no such list; there are: Weekly recap 2, Shop 1"),
+        ("email,group\nanna@example.com,Weekly\n", "this file has no column of lists; say --map list=COLUMN"),
+        ("anna@example.com\n", "no column of lists"),
+    ],
+)
+def test_a_list_that_is_not_there_brings_nothing_in(stage, content, said, dry_run):
+    with pytest.raises(UsageError, match=said):
+        stage.bring(content, only_list="Weekly", dry_run=dry_run)
+    with stage.store.read() as tx:
+        assert tx.execute(sa.select(imports.c.id)).all() == []
+    assert not (stage.folder / "readers.csv.errors.csv").exists()
+
+
+def test_the_status_of_another_list_does_not_count(stage):
+    rows = "anna@example.com,subscribed,subscribed,Weekly recap\nanna@example.com,unsubscribed,subscribed,Shop\n"
+    stage.bring(MAILPOET + rows, only_list="weekly recap")
+    assert stage.states() == {"anna@example.com": "confirmed"}
+    assert stage.kept_out("anna@example.com") == ""
+
+
+@pytest.mark.parametrize("batch", [1, 5_000])
+def test_who_left_the_list_stays_out_of_it_for_the_rest_of_the_file(stage, monkeypatch, batch):
+    monkeypatch.setattr(importing, "BATCH", batch)
+    table = "email,list,status\nanna@example.com,Weekly,unsubscribed\nanna@example.com,Weekly,subscribed\n"
+    counts = stage.bring(table).counts
+    assert (counts["unsubscribed"], counts["duplicates"], stage.states()) == (1, 1, {})
+
+
 def test_a_consent_given_here_after_leaving_there_holds(stage):
     stage.confirm("anna@example.com", at=NOW - timedelta(days=10))
     row = "email,status,unsubscribed_at\nanna@example.com,{},{}\n"
@@ -118,7 +183,7 @@ def test_the_unconfirmed_are_asked_when_wanted_and_within_the_caps(stage):
     table = "email,status\nanna@example.com,pending\nanna+news@example.com,unconfirmed\n"
     assert stage.bring(table).counts["refused"] == 2
     report = stage.bring(table, asks=True)
-    assert (report.counts["added"], report.counts["refused"]) == (1, 1)
+    assert [report.counts[each] for each in ("added", "asked", "refused")] == [0, 1, 1]
     assert "often enough" in next(iter(report.why))
     with stage.store.read() as tx:
         assert tx.execute(sa.select(deliveries.c.mail, deliveries.c.state)).all() == [("confirmation", "queued")]
@@ -157,6 +222,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(stage):
     assert stage.bring(table).counts == dry.counts
     assert dry.counts == {
         "added": 1,
+        "asked": 0,
         "updated": 0,
         "already": 1,
         "unsubscribed": 1,
