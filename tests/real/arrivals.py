@@ -68,9 +68,13 @@ class Frozen:
         assert self.links.read_message_id(message["Message-ID"]) == self.delivery_ids[reader]
         link = message["List-Unsubscribe"].strip("<>")
         assert self.links.read_unsubscribe(link.rpartition("/")[2]) == self.subscription_ids[reader]
-        place = slot(self.rendering.mark, "unsubscribe")
-        assert _body(message, "plain") == self.rendering.text.replace(place, link)
-        assert _body(message, "html") == self.rendering.html.replace(place, escape(link))
+        own = {"unsubscribe": link, "preferences": self.links.preferences(self.subscription_ids[reader])}
+        text, html = self.rendering.text, self.rendering.html
+        for name, value in own.items():
+            place = slot(self.rendering.mark, name)
+            text, html = text.replace(place, value), html.replace(place, escape(value))
+        assert _body(message, "plain") == text
+        assert _body(message, "html") == html
 
 
 def wait_until(is_so: Callable[[], bool], log: Callable[[], str], timeout: float = 30) -> None:
