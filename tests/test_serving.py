@@ -174,6 +174,9 @@ def test_it_answers_and_says_that_it_is_ready(town):
 def test_no_reply_waits_for_the_client_to_acknowledge_half_of_it():
     from digest.cli.serve import _listen
 
-    with _listen("127.0.0.1", 0) as listener:
-        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with (
+        _listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
