@@ -85,6 +85,7 @@ def _read(path: Path) -> Iterator[io.BufferedReader]:
             yield file
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    # zipfile says NotImplementedError of a packing it does not know, and RuntimeError of a file with a password.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         if type(error) is RuntimeError and "password" not in str(error) and "encrypted" not in str(error):
             raise
