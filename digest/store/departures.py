@@ -1,4 +1,4 @@
-"""Many readers leaving in one transaction, in two statements whatever their number."""
+"""Many readers leaving in one transaction, in one statement or two whatever their number."""
 
 from __future__ import annotations
 
@@ -9,21 +9,50 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from digest.domain.subscribers import EventKind, Way
-from digest.store.statements import LEAVE, RECORD_LEAVING, run, run_many
+from digest.store.statements import both, run
+
+# SQLite takes {subscription id: user agent} as JSON; nobody else can write between its two statements.
+_RECORD = {
+    "sqlite": """
+    INSERT INTO events (at, subscriber_id, newsletter, kind, way, user_agent)
+    SELECT :now, subscriber_id, newsletter, :kind, :way, who.value
+    FROM json_each(:agents) AS who JOIN subscriptions ON subscriptions.id = CAST(who.key AS INTEGER)
+    WHERE state <> 'unsubscribed'
+    """
+}
+_LEAVE = {
+    "sqlite": """
+    UPDATE subscriptions SET state = 'unsubscribed', unsubscribed_at = :now
+    WHERE id IN (SELECT CAST(key AS INTEGER) FROM json_each(:agents)) AND state <> 'unsubscribed'
+    """
+}
+# PostgreSQL does both in one: whoever ends a subscription first is the one who records it.
+_LEAVE_RECORDED = {
+    "postgresql": both(
+        """
+        WITH who AS (
+            SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:agents AS text[])) AS who(id, agent)
+        ), gone AS (
+            UPDATE subscriptions SET state = 'unsubscribed', unsubscribed_at = :now
+            FROM who WHERE subscriptions.id = who.id AND state <> 'unsubscribed'
+            RETURNING subscriber_id, newsletter, agent
+        )
+        INSERT INTO events (at, subscriber_id, newsletter, kind, way, user_agent)
+        SELECT :now, subscriber_id, newsletter, :kind, :way, agent FROM gone
+        """
+    )["postgresql"]
+}
 
 
 def leave(tx: Connection, agents: Mapping[int, str], way: Way, now: datetime) -> int:
     """End these subscriptions and record it; {subscription id: user agent}. Returns how many were not ended before."""
-    is_sqlite = tx.dialect.name == "sqlite"
-    # SQLite keeps times as text without a zone, as `types.UtcDateTime` writes them.
-    at = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else now
-    ids = json.dumps(list(agents)) if is_sqlite else list(agents)
-    left = run(tx, LEAVE, {"ids": ids, "now": at}).fetchall()
-    if left:
-        same = {"at": at, "kind": EventKind.UNSUBSCRIBED.value, "way": way.value}
-        rows = [
-            {**same, "subscriber": subscriber, "newsletter": newsletter, "agent": agents[number]}
-            for number, subscriber, newsletter in left
-        ]
-        run_many(tx, RECORD_LEAVING, rows)
-    return len(left)
+    same = {"kind": EventKind.UNSUBSCRIBED.value, "way": way.value}
+    if tx.dialect.name == "sqlite":
+        # SQLite keeps times as text without a zone, as `types.UtcDateTime` writes them.
+        at = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        values = {**same, "now": at, "agents": json.dumps(agents)}
+        run(tx, _RECORD, values)
+        return int(run(tx, _LEAVE, values).rowcount)
+    ids = sorted(agents)  # two processes that end the same subscriptions meet them in the same order
+    values = {**same, "now": now, "ids": ids, "agents": [agents[number] for number in ids]}
+    return int(run(tx, _LEAVE_RECORDED, values).rowcount)

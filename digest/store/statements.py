@@ -170,19 +170,6 @@ MARK = _both(
     among=("id IN (SELECT value FROM json_each(:ids))", "id = ANY(CAST(:ids AS bigint[]))"),
 )
 SKIP = _both("UPDATE deliveries SET state = 'skipped', reply = :reason, settled_at = :now WHERE id = :id")
-# Readers who leave by one click: who had left before is passed over.
-LEAVE = _both(
-    """
-    UPDATE subscriptions SET state = 'unsubscribed', unsubscribed_at = :now
-    WHERE {among} AND state <> 'unsubscribed'
-    RETURNING id, subscriber_id, newsletter
-    """,
-    among=("id IN (SELECT value FROM json_each(:ids))", "id = ANY(CAST(:ids AS bigint[]))"),
-)
-RECORD_LEAVING = _both(
-    "INSERT INTO events (at, subscriber_id, newsletter, kind, way, user_agent)"
-    " VALUES (:at, :subscriber, :newsletter, :kind, :way, :agent)"
-)
 POSTPONE = _both("UPDATE deliveries SET due_at = :due WHERE id = :id")
 _OUTCOMES = (
     "json_to_recordset(CAST(:outcomes AS json)) AS v(id bigint, state text, due bigint, untried smallint,"
