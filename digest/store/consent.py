@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from digest.domain.proofs import Proof, wording_id
 from digest.domain.subscribers import ConsentEvent, EventKind, Evidence, Way
-from digest.store.engine import insert
+from digest.store.engine import Insert, insert_for
 from digest.store.schema import events, proofs, wordings
 
 
@@ -22,23 +23,22 @@ def record(
     tx: Connection, subscriber_id: int, newsletter: str, kind: EventKind, evidence: Evidence, now: datetime
 ) -> None:
     """Add one line to the trail; lines are never changed."""
-    tx.execute(
-        sa.insert(events).values(
-            at=now,
-            subscriber_id=subscriber_id,
-            newsletter=newsletter,
-            kind=kind,
-            way=evidence.way,
-            address_as_typed=evidence.address_as_typed,
-            wording_id=_wording(tx, evidence.wording, now),
-            language=evidence.language,
-            form=evidence.form,
-            ip=evidence.ip,
-            user_agent=evidence.user_agent,
-            delivery_id=evidence.delivery_id,
-            token_hash=evidence.token_hash,
-        )
-    )
+    values = {
+        "at": now,
+        "subscriber_id": subscriber_id,
+        "newsletter": newsletter,
+        "kind": kind,
+        "way": evidence.way,
+        "address_as_typed": evidence.address_as_typed,
+        "wording_id": _wording(tx, evidence.wording, now),
+        "language": evidence.language,
+        "form": evidence.form,
+        "ip": evidence.ip,
+        "user_agent": evidence.user_agent,
+        "delivery_id": evidence.delivery_id,
+        "token_hash": evidence.token_hash,
+    }
+    tx.execute(_RECORD, values)
 
 
 def _wording(tx: Connection, text: str, now: datetime) -> str | None:
@@ -46,8 +46,16 @@ def _wording(tx: Connection, text: str, now: datetime) -> str | None:
     if not text:
         return None
     name = wording_id(text)
-    tx.execute(insert(tx, wordings).values(id=name, text=text, first_shown_at=now).on_conflict_do_nothing())
+    tx.execute(_keeping(tx.dialect.name), {"id": name, "text": text, "first_shown_at": now})
     return name
+
+
+_RECORD = sa.insert(events)  # built once, as everybody who signs up is recorded
+
+
+@cache
+def _keeping(dialect: str) -> Insert:
+    return insert_for(dialect, wordings).on_conflict_do_nothing()
 
 
 def trail(tx: Connection, subscriber_id: int) -> list[ConsentEvent]:

@@ -105,8 +105,10 @@ def queue_letter(
     """Queue a mail about one subscription: to confirm, a reminder, a welcome, ... Returns the delivery's id."""
     values = {"mail": mail, "subscription_id": subscription_id, "state": DeliveryState.QUEUED, "queued_at": now}
     values["due_at"] = due_at
-    statement = sa.insert(deliveries).values(values).returning(deliveries.c.id)
-    return int(tx.execute(statement).scalar_one())
+    return int(tx.execute(_QUEUE_LETTER, values).scalar_one())
+
+
+_QUEUE_LETTER = sa.insert(deliveries).returning(deliveries.c.id)  # built once, as is what stands at `asked_at`
 
 
 def queue_notice(tx: Connection, notice_id: int, address: str, now: datetime) -> None:
@@ -140,18 +142,18 @@ def asked_at(
 ) -> list[datetime]:
     """When mails of a kind, or of some, were queued to a mailbox, in any spelling of its address."""
     kinds = [mail] if isinstance(mail, Mail) else list(mail)
-    query = (
-        sa.select(deliveries.c.queued_at)
-        .select_from(
-            deliveries.join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id).join(subscribers)
-        )
-        .where(
-            subscribers.c.variant_key == variant_key,
-            deliveries.c.mail.in_(kinds),
-            deliveries.c.queued_at > since,
-        )
+    return list(tx.scalars(_ASKED_AT, {"variant": variant_key, "kinds": kinds, "since": since}))
+
+
+_ASKED_AT = (
+    sa.select(deliveries.c.queued_at)
+    .select_from(deliveries.join(subscriptions, subscriptions.c.id == deliveries.c.subscription_id).join(subscribers))
+    .where(
+        subscribers.c.variant_key == sa.bindparam("variant"),
+        deliveries.c.mail.in_(sa.bindparam("kinds", expanding=True)),
+        deliveries.c.queued_at > sa.bindparam("since"),
     )
-    return list(tx.scalars(query))
+)
 
 
 def due_now(tx: Connection, edition_id: int, now: datetime) -> None:

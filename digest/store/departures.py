@@ -54,5 +54,5 @@ def leave(tx: Connection, agents: Mapping[int, str], way: Way, now: datetime) ->
         run(tx, _RECORD, values)
         return int(run(tx, _LEAVE, values).rowcount)
     ids = sorted(agents)  # two processes that end the same subscriptions meet them in the same order
-    values = {**same, "now": now, "ids": ids, "agents": [agents[number] for number in ids]}
-    return int(run(tx, _LEAVE_RECORDED, values).rowcount)
+    several = {"ids": ids, "agents": [agents[number] for number in ids]}
+    return int(run(tx, _LEAVE_RECORDED, {**same, **several, "now": now}).rowcount)

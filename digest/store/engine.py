@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from digest.errors import StoreConflict, StoreUnavailable
 
 T = TypeVar("T")
+Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 # SQLAlchemy's log at DEBUG shows every row it reads, whatever `hide_parameters` says.
 logging.getLogger("sqlalchemy.engine.Engine").addFilter(lambda record: not str(record.msg).startswith("Row "))
 _SENDER_LOCKS = 0x446967  # the advisory locks' class in PostgreSQL: "Dig"
@@ -218,9 +219,14 @@ class SenderLock:
             self._connection.close()
 
 
-def insert(tx: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+def insert(tx: Connection, table: sa.Table) -> Insert:
     """An INSERT that knows ON CONFLICT, in the words of the database at hand."""
-    return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
+    return insert_for(tx.dialect.name, table)
+
+
+def insert_for(dialect: str, table: sa.Table) -> Insert:
+    """The same by the database's name, for what is built once."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def chunks(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Executable, Row
 
 from digest.domain.addresses import Address
 from digest.domain.subscribers import Rhythm, Subscription, SubscriptionState
-from digest.store.engine import insert
+from digest.store.engine import Insert, insert_for
 from digest.store.schema import subscribers, subscriptions
 
 
 def add(tx: Connection, address: Address, name: str, now: datetime) -> int:
     """The id of the subscriber with this address, made when new. The spelling first given stays."""
-    statement = insert(tx, subscribers).values(
-        address=address.text,
-        address_key=address.key,
-        variant_key=address.variant_key,
-        name=name,
-        created_at=now,
-    )
-    tx.execute(statement.on_conflict_do_nothing(index_elements=["address_key"]))
-    query = sa.select(subscribers.c.id).where(subscribers.c.address_key == address.key)
-    return int(tx.execute(query).scalar_one())
+    values = {
+        "address": address.text,
+        "address_key": address.key,
+        "variant_key": address.variant_key,
+        "name": name,
+        "created_at": now,
+    }
+    tx.execute(_adding(tx.dialect.name), values)
+    return int(tx.execute(_ID_OF, {"key": address.key}).scalar_one())
 
 
 def name_stranger(tx: Connection, subscriber_id: int, name: str) -> None:
     """Who never confirmed anything is called what the last request says: anybody may have typed the one before."""
-    confirmed = sa.exists().where(
-        subscriptions.c.subscriber_id == subscriber_id, subscriptions.c.confirmed_at.is_not(None)
-    )
-    tx.execute(sa.update(subscribers).where(subscribers.c.id == subscriber_id, ~confirmed).values(name=name))
+    tx.execute(_NAME_STRANGER, {"of": subscriber_id, "name": name})
 
 
 def subscribe(
@@ -44,43 +41,35 @@ def subscribe(
     state: SubscriptionState,
     language: str,
     now: datetime,
-) -> Subscription:
-    """Set where a subscriber stands with a newsletter, as of a request made now.
+) -> int:
+    """Set where a subscriber stands with a newsletter, as of a request made now. Returns the subscription's id.
 
     Who is only asked keeps when they left, or else when they had confirmed: without an answer they go back there.
     """
-    confirmed_at = now if state is SubscriptionState.CONFIRMED else None
     values = {
+        "subscriber_id": subscriber_id,
+        "newsletter": newsletter,
         "state": state,
         "language": language,
         "requested_at": now,
-        "confirmed_at": confirmed_at,
+        "confirmed_at": now if state is SubscriptionState.CONFIRMED else None,
         "reminded_at": None,
         "paused_until": None,
         "rhythm": Rhythm.EVERY,
     }
-    if state is not SubscriptionState.PENDING:
-        values["unsubscribed_at"] = None
-    statement = insert(tx, subscriptions).values(subscriber_id=subscriber_id, newsletter=newsletter, **values)
-    if state is SubscriptionState.PENDING:
-        values["confirmed_at"] = sa.case((subscriptions.c.unsubscribed_at.is_(None), subscriptions.c.confirmed_at))
-    statement = statement.on_conflict_do_update(index_elements=["subscriber_id", "newsletter"], set_=values)
-    subscription_id = tx.execute(statement.returning(subscriptions.c.id)).scalar_one()
-    found = subscription(tx, subscription_id)
-    assert found is not None
-    return found
+    is_asked = state is SubscriptionState.PENDING
+    return int(tx.execute(_subscribing(tx.dialect.name, is_asked), values).scalar_one())
 
 
 def subscription(tx: Connection, subscription_id: int) -> Subscription | None:
     """The subscription, if it still exists."""
-    row = tx.execute(_select_subscriptions().where(subscriptions.c.id == subscription_id)).one_or_none()
+    row = tx.execute(_BY_ID, {"id": subscription_id}).one_or_none()
     return _to_subscription(row) if row else None
 
 
 def subscription_to(tx: Connection, subscriber_id: int, newsletter: str) -> Subscription | None:
     """The subscriber's subscription to a newsletter, if any."""
-    query = _select_subscriptions().where(subscribers.c.id == subscriber_id, subscriptions.c.newsletter == newsletter)
-    row = tx.execute(query).one_or_none()
+    row = tx.execute(_BY_NEWSLETTER, {"subscriber_id": subscriber_id, "newsletter": newsletter}).one_or_none()
     return _to_subscription(row) if row else None
 
 
@@ -114,16 +103,7 @@ def counts(tx: Connection, newsletter: str) -> dict[str, int]:
 
 def confirm(tx: Connection, subscription_id: int, requested_at: datetime, now: datetime) -> bool:
     """Pending becomes confirmed, if it still waits for this very request; False otherwise."""
-    statement = (
-        sa.update(subscriptions)
-        .where(
-            subscriptions.c.id == subscription_id,
-            subscriptions.c.state == SubscriptionState.PENDING,
-            subscriptions.c.requested_at == requested_at,
-        )
-        .values(state=SubscriptionState.CONFIRMED, confirmed_at=now, unsubscribed_at=None)
-    )
-    return tx.execute(statement).rowcount == 1
+    return tx.execute(_CONFIRM, {"of": subscription_id, "asked": requested_at, "now": now}).rowcount == 1
 
 
 def unsubscribe(tx: Connection, subscription_id: int, now: datetime) -> bool:
@@ -191,6 +171,52 @@ def _set(tx: Connection, subscription_id: int, **values: object) -> None:
 
 def _select_subscriptions() -> sa.Select[Any]:
     return sa.select(subscriptions, subscribers.c.address, subscribers.c.name).join(subscribers)
+
+
+# What every sign-up runs is built once: for SQLAlchemy to build a statement costs more than for a database to run it.
+_BY_ID = _select_subscriptions().where(subscriptions.c.id == sa.bindparam("id"))
+_BY_NEWSLETTER = _select_subscriptions().where(
+    subscribers.c.id == sa.bindparam("subscriber_id"), subscriptions.c.newsletter == sa.bindparam("newsletter")
+)
+_ID_OF = sa.select(subscribers.c.id).where(subscribers.c.address_key == sa.bindparam("key"))
+_NAME_STRANGER = (
+    sa.update(subscribers)
+    .where(
+        subscribers.c.id == sa.bindparam("of"),
+        ~sa.exists().where(
+            subscriptions.c.subscriber_id == sa.bindparam("of"), subscriptions.c.confirmed_at.is_not(None)
+        ),
+    )
+    .values(name=sa.bindparam("name"))
+)
+_CONFIRM = (
+    sa.update(subscriptions)
+    .where(
+        subscriptions.c.id == sa.bindparam("of"),
+        subscriptions.c.state == SubscriptionState.PENDING,
+        subscriptions.c.requested_at == sa.bindparam("asked"),
+    )
+    .values(state=SubscriptionState.CONFIRMED, confirmed_at=sa.bindparam("now"), unsubscribed_at=None)
+)
+
+
+@cache
+def _adding(dialect: str) -> Insert:
+    return insert_for(dialect, subscribers).on_conflict_do_nothing(index_elements=["address_key"])
+
+
+@cache
+def _subscribing(dialect: str, is_asked: bool) -> Executable:
+    """`is_asked`: without an answer they go back to where they were, so that is kept."""
+    statement = insert_for(dialect, subscriptions)
+    names = ("state", "language", "requested_at", "confirmed_at", "reminded_at", "paused_until", "rhythm")
+    values: dict[str, Any] = {name: statement.excluded[name] for name in names}
+    if is_asked:
+        values["confirmed_at"] = sa.case((subscriptions.c.unsubscribed_at.is_(None), subscriptions.c.confirmed_at))
+    else:
+        values["unsubscribed_at"] = None
+    changing = statement.on_conflict_do_update(index_elements=["subscriber_id", "newsletter"], set_=values)
+    return changing.returning(subscriptions.c.id)
 
 
 def _to_subscription(row: Row[Any]) -> Subscription:

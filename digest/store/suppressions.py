@@ -31,7 +31,7 @@ def suppress(tx: Connection, suppression: Suppression) -> bool:
 
 def of(tx: Connection, address_hash: str) -> Suppression | None:
     """The suppression of an address, or None when it is not suppressed."""
-    row = tx.execute(sa.select(suppressions).where(suppressions.c.address_hash == address_hash)).one_or_none()
+    row = tx.execute(_OF, {"hash": address_hash}).one_or_none()
     return _to_suppression(row) if row else None
 
 
@@ -46,15 +46,23 @@ def lift(tx: Connection, suppression: Suppression) -> bool:
 
 def link(tx: Connection, address_hash: str, subscriber_id: int) -> Suppression | None:
     """Let a suppression older than its subscriber hold for the subscriber; returns it, if there is one."""
-    statement = sa.update(suppressions).where(suppressions.c.address_hash == address_hash)
-    tx.execute(statement.values(subscriber_id=subscriber_id))
+    tx.execute(_LINK, {"hash": address_hash, "subscriber": subscriber_id})
     return of(tx, address_hash)
 
 
 def is_domain_suppressed(tx: Connection, domain: str) -> bool:
     """Whether nothing goes to a domain, in lower-case A-labels."""
-    query = sa.select(suppressed_domains.c.domain).where(suppressed_domains.c.domain == domain)
-    return tx.execute(query).first() is not None
+    return tx.execute(_OF_DOMAIN, {"domain": domain}).first() is not None
+
+
+# Built once: everybody who signs up is looked up.
+_OF = sa.select(suppressions).where(suppressions.c.address_hash == sa.bindparam("hash"))
+_LINK = (
+    sa.update(suppressions)
+    .where(suppressions.c.address_hash == sa.bindparam("hash"))
+    .values(subscriber_id=sa.bindparam("subscriber"))
+)
+_OF_DOMAIN = sa.select(suppressed_domains.c.domain).where(suppressed_domains.c.domain == sa.bindparam("domain"))
 
 
 def hold_for_domain(tx: Connection, name: str, lifted: Suppression) -> None:

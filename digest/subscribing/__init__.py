@@ -80,8 +80,8 @@ def _ask(tx: Transaction, links: Links, request: SignUp, now: datetime, due_at: 
     is_confirmed = suppression is None and standing is not None and standing.state is SubscriptionState.CONFIRMED
     with tentatively(tx, keep=not is_confirmed):
         pending, language = SubscriptionState.PENDING, request.language
-        made = subscribers.subscribe(tx, subscriber_id, request.newsletter, pending, language, now)
-    delivery_id = deliveries.queue_letter(tx, Mail.CONFIRMATION, made.id, now, due_at)
+        asked_id = subscribers.subscribe(tx, subscriber_id, request.newsletter, pending, language, now)
+    delivery_id = deliveries.queue_letter(tx, Mail.CONFIRMATION, asked_id, now, due_at)
     with tentatively(tx, keep=not is_confirmed):
         evidence = replace(request.evidence, delivery_id=delivery_id)
         consent.record(tx, subscriber_id, request.newsletter, EventKind.REQUESTED, evidence, now)

@@ -87,11 +87,11 @@ def _bring_one(
     wanted = SubscriptionState.CONFIRMED if entry.confirmed else SubscriptionState.PENDING
     if standing and standing.state is SubscriptionState.CONFIRMED:
         return "already"  # who is still pending is asked again: the first mail may not have arrived
-    made = subscribers.subscribe(tx, subscriber_id, newsletter, wanted, language, now)
+    made_id = subscribers.subscribe(tx, subscriber_id, newsletter, wanted, language, now)
     kind, proof = EventKind.CONFIRMED, evidence
     if not entry.confirmed:
         kind = EventKind.REQUESTED
-        proof = replace(evidence, delivery_id=deliveries.queue_letter(tx, Mail.CONFIRMATION, made.id, now))
+        proof = replace(evidence, delivery_id=deliveries.queue_letter(tx, Mail.CONFIRMATION, made_id, now))
     consent.record(tx, subscriber_id, newsletter, kind, proof, now)
     return "added"
 
