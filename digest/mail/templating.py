@@ -11,6 +11,7 @@ import difflib
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from traceback import extract_tb
@@ -42,6 +43,7 @@ _REMEDIES = (
 )  # fmt: skip
 
 
+@cache  # pages ask for it at every request
 def templates_folder() -> Path:
     """Where the templates are: in the wheel beside the code, in a checkout at its root."""
     packaged = Path(str(files("digest"))) / "templates"
