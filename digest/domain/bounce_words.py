@@ -96,7 +96,12 @@ ABOUT_US = any_of(
     r"allowed rcpthosts|gateway user",
     r"(?<!to )(?<!to the )(?<!by )sender(?:'s)? (?:\S+ ){0,5}(?:reject|denied|verif|invalid|does|unknown|refus|block"
     r"|not )",
-    r"invalid sender|emetteur|bad sender|sender address|return address",
+    r"invalid sender|emetteur|bad sender|sender address|return address|responsible address|\(bl\)|\bip ?= ?\d",
+    # a server that refuses at MAIL FROM has not heard yet whom the mail is for
+    r"(?:after|(?:reply|response) to|error (?:from|during|in)) (?:\w+ )?mail.from\b",
+    r"\bfrom:? (?:\S+ ){0,2}(?:domain|header|field|address) (?:\S+ ){0,3}(?:invalid|not |missing|required|does)",
+    r"(?:invalid|bad|valid|missing|no|multiple) from\b:?|(?:recipient|user|e-?mail|receiver)(?:'?s)? preferences"
+    r"|preferences of",
     r"(?:mail|envelope).from (?:\S+ ){0,4}(?:reject|denied|invalid|not )",
     r"bogus mail from|helo\b|ehlo\b|client host (?:rejected|name)",
     r"reject\w* (?:due to|for|by|because of) (?:\S+ ){0,3}(?:policy|content|secur|filter)",
@@ -148,7 +153,7 @@ GONE = any_of(
 GONE_CODES = any_of(
     r"recip(?:ient)?notfound|recipient notfound|nosuchuser|5\.4\.310\b|unknownuser|userunknown|unknown_user",
     r"no_such_user|usernotfound|invalid-recipient",
-    r"5\.(?:4\.1|1\.10?)[ :].{0,60}access denied|as\(2018\d+\)|i\.ua/err/[23]/|(?:ofr|lpn)\w*[-_]?4(?:16|18)",
+    r"5\.(?:4\.1|1\.10?)[ :].{0,60}access denied|as\(2018\d+\)|i\.ua/err/2/|(?:ofr|lpn)\w*[-_]?4(?:16|18)",
     r"#5\.1\.1 bad address",
 )
 
@@ -196,7 +201,8 @@ REFUSED = any_of(
     r"forbidden|prohibit|\bblock(?:ed|s|ing)?\b",
     r"polic(?:y|ies)\b|restrict|secur(?:e|ity)|challenge|white.?list|starttls|certificate|\btls\b|filter",
     r"unacceptable|firewall|administrativ",
-    r"members.only|not subscribed|closed mailing|attachment|header (?:error|field)s?\b(?! follow)|headers? are not"
+    r"members.only|not subscribed|closed mailing|attachments? (?:\S+ ){0,4}(?:not|block|type|remov|refus|reject)"
+    r"|header (?:error|field)s?\b(?! follow)|headers? are not"
     r"|multiple \S+ headers?|refused (?:mail|by|your|the)",
     r"(?:only|not) accept\w* (?:\S+ ){0,3}from|confirm",
     r"reject(?:ed|ing|s)? (?:your|this|the) (?:mail|message|e-?mail)",

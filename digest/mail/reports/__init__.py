@@ -13,7 +13,7 @@ from digest.mail.reports.parts import Absurd, Part, take_apart
 MAX_BYTES = 2_000_000
 LONGEST_WORDS = 300  # characters
 
-_NOT_FAILED = frozenset({"delayed", "delivered", "relayed", "expanded"})
+_NOT_FAILED = frozenset({"delayed", "delivered", "relayed", "expanded", "deliverable"})  # the last: a probe's
 _MOST_JUDGED = 20  # recipients of one report; ours went to one
 _SEVERITY = (ReportKind.HARD, ReportKind.POLICY, ReportKind.SOFT)  # the last one found is the milder
 

@@ -9,7 +9,7 @@ import binascii
 import html
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MAX_PARTS = 100
 MAX_DEPTH = 6  # levels of parts within parts; what lies deeper stays one part
@@ -27,6 +27,7 @@ _UNSEEN = re.compile(r"<(style|script|head)\b", re.I)
 _UNTOLD = re.compile(rb"^--(\S.{0,200})\ncontent-type:", re.I | re.M)  # parts that no field announces
 _RETURNED = ("message/rfc822", "message/global", "message/rfc822-headers")
 _RETURNED_FIELDS = ("text/rfc822-headers", "text/rfc822", "message/global-headers", "text/rfc-822-headers")
+_ENVELOPE = ("return-path", "received", "list-unsubscribe")  # fields that a message has, and no part of one
 _OTHER_NAMES = {"unknown-8bit": "utf-8", "x-unknown": "utf-8", "ks_c_5601-1987": "cp949", "x-sjis": "cp932"}
 
 
@@ -53,8 +54,8 @@ class Part:
     @property
     def content_type(self) -> str:
         """In lower case, without parameters; text/plain when it says nothing sensible (RFC 2045 section 5.2)."""
-        kind = self.get("content-type").partition(";")[0].strip().lower()
-        return kind if "/" in kind else "text/plain"
+        kind = self.get("content-type").partition(";")[0].lower().split()  # some forget the semicolon
+        return kind[0] if kind and "/" in kind[0] else "text/plain"
 
     def parameter(self, name: str) -> str:
         """A parameter of the content type, "" without it."""
@@ -90,6 +91,8 @@ def take_apart(content: bytes) -> list[Part]:
     while waiting:
         source, depth, returned, default = waiting.pop()
         part = _cut(source, returned, default)
+        if depth and part.all(_ENVELOPE):  # a copy of our mail that no field announces
+            part = replace(part, returned=True)
         parts.append(part)
         if len(parts) > MAX_PARTS:
             raise Absurd

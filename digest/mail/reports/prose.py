@@ -12,7 +12,7 @@ from digest.mail.reports.parts import Part, unencoded
 
 _MAX_PROSE = 6_000  # characters before the returned message
 _LONGEST_LINE = 1_000
-_MOST_CODED = 6  # lines with a code that are looked at, each with the two after it, over which it may be folded
+_MOST_CODED = 6  # lines with a code that are looked at
 _NOBODY = ("<>", "<#@[]>")  # the envelope sender of what no one is to answer; vacation notes have it too
 
 
@@ -94,7 +94,7 @@ def judge(text: str) -> Bounce:
     """What the text of a bounce says: the lines with a server's code in them first, then all of it."""
     lines = [line for line in text.splitlines() if not tells.EMPTY_WORDS.search(line)] or text.splitlines()
     coded = [place for place, line in enumerate(lines) if tells.CODED.search(line)][:_MOST_CODED]
-    telling = " ".join(dict.fromkeys(line.strip() for place in coded for line in lines[place : place + 3]))
+    telling = " ".join(dict.fromkeys(line.strip() for place in coded for line in _around(lines, place)))
     status = ""
     if telling:
         diagnosis = diagnose("", telling)
@@ -103,6 +103,12 @@ def judge(text: str) -> Bounce:
         status = diagnosis.status
     whole = diagnose(status, "\n".join(lines))
     return Bounce(whole, telling or _telling_line(lines, whole) or text)
+
+
+def _around(lines: list[str], place: int) -> list[str]:
+    """A line with a code and the two after it, over which it may be folded; also the one that announces it."""
+    announced = place > 0 and lines[place - 1].rstrip().endswith(":")
+    return lines[place - announced : place + 3]
 
 
 def _telling_line(lines: list[str], whole: Diagnosis) -> str:
