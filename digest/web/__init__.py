@@ -29,6 +29,7 @@ from digest.web import (
     progress,
     push,
     sign_up_api,
+    signposts,
     signup,
     webhooks,
 )
@@ -74,6 +75,7 @@ def create_web(app: App, clock: Clock, takes_mail: TakesMail = takes_mail) -> Fa
     _let_programs_in(web, app, pages, clock)
     web.include_router(preview.router(app, pages, clock))
     web.include_router(pages.router())
+    web.include_router(signposts.router(app, pages.root))
     web.add_middleware(Guards, apology=apologies.answer, own_limits=push.PATHS | webhooks.PATHS)
     web.add_middleware(OneClick, service=app, clock=clock, answer=pages.render("unsubscribed.txt"))
     if tally:

@@ -70,9 +70,10 @@ def play(language: str, folder: Path, **more: Any) -> Specimens:
 def _beside(stage: Stage, folder: Path, url: str, settings: dict[str, Any]) -> Iterator[None]:
     """For a while the browser sees the pages of the same service under another configuration."""
     before = stage.client
-    with stage.managed_by(Service(folder, url, stage.smtpd.port, fresh=False, **settings)):
-        with TestClient(create_web(stage.service.app, stage.service.clock), base_url=BASE) as stage.client:
-            yield
+    other = Service(folder, url, stage.smtpd.port, fresh=False, **settings)
+    other.clock = stage.service.clock
+    with stage.managed_by(other), TestClient(create_web(other.app, other.clock), base_url=BASE) as stage.client:
+        yield
     stage.client = before
 
 

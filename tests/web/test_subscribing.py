@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-
 from lxml import html as lxml_html
 
 from digest.domain.addresses import Address
