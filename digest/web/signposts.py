@@ -11,7 +11,7 @@ from digest.app import App
 from digest.mail.theme import Theme
 
 # Pages for one reader or for the desk, and what only programs ask for.
-_PRIVATE = ("confirm", "unsubscribe", "return", "preferences", "own-data", "forget", "desk", "r", "api", "metrics")
+_PRIVATE = ("confirm", "unsubscribe", "return", "preferences", "own-data", "forget", "desk", "r", "api")
 _CACHED = {"Cache-Control": "public, max-age=86400"}
 
 
@@ -36,7 +36,7 @@ def router(app: App, root: str) -> APIRouter:
 
 def robots(root: str, *, archive_noindex: bool) -> str:
     """Which pages crawlers may read (RFC 9309)."""
-    lines = ["User-agent: *", *(f"Disallow: {root}/{name}/" for name in _PRIVATE)]
+    lines = ["User-agent: *", *(f"Disallow: {root}/{name}/" for name in _PRIVATE), f"Disallow: {root}/metrics"]
     if archive_noindex:
         # Who may not read a page cannot read its noindex either, and would list it when another site links to it.
         lines.append("# Past editions may be read and not be listed: their pages say noindex.")

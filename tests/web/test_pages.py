@@ -18,6 +18,7 @@ from digest.web import create_web
 from digest.web.dress import dress
 from digest.web.signposts import icon, robots
 from tests.service import SATURDAY, Service, every_candidate
+from tests.web.gates import gate
 
 PATHS = ["/", "/snippet", "/archive", "/archive/feed.xml", "/assets/pages.css", "/healthz", "/readyz", "/nowhere"]
 
@@ -200,7 +201,7 @@ def test_crawlers_are_kept_from_pages_for_one_reader_and_let_into_the_archive(we
     rules.parse(reply.text.splitlines())
     links, base = web.service.app.links, "https://recap.example.com"
     private = [links.unsubscribe(1), links.preferences(1), links.preview(1), f"{base}/confirm/x", f"{base}/own-data/x"]
-    private += [f"{base}/forget/x", f"{base}/return/x", f"{base}/api/v1/progress/x", f"{base}/r/x"]
+    private += [f"{base}/forget/x", f"{base}/return/x", f"{base}/api/v1/progress/x", f"{base}/r/x", f"{base}/metrics"]
     assert [url for url in private if rules.can_fetch("Any", url)] == []
     public = ["/", "/subscribe", "/archive", "/archive/1", "/archive/feed.xml", "/assets/pages.css", "/img/x.jpg"]
     assert [path for path in public if not rules.can_fetch("Any", base + path)] == []
@@ -225,6 +226,15 @@ def test_the_icon_is_the_first_letter_on_the_colour_of_the_site(web, path):
 def test_any_name_makes_an_icon():
     assert ">&lt;" not in icon("<&", "#ffffff", "#000000") and ">D<" in icon("<&", "#ffffff", "#000000")
     assert ">Ż<" in icon("„żółw”", "#ffffff", "#000000")
+
+
+def test_what_is_asked_for_by_itself_is_found_below_a_path_too(tmp_path):
+    web = {"base_url": "https://x.example.com/recap", "secret": "a secret of at least thirty-two characters"}
+    with gate(tmp_path, web=web) as made:
+        page = made.client.get("/recap/subscribe")
+        assert 'action="/recap/subscribe"' in page.text and 'href="/recap/favicon.svg"' in page.text
+        assert made.client.get("/recap/favicon.svg").status_code == 200
+        assert "Disallow: /recap/confirm/" in made.client.get("/recap/robots.txt").text
 
 
 def test_the_address_the_form_is_sent_to_shows_the_form(web):
