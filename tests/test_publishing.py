@@ -146,6 +146,14 @@ def test_a_new_installation_owes_no_edition_from_before_it_was_there(store, told
     assert "missed" in publish(store, SATURDAY + (7 * 24 + 20) * HOUR, told).reason  # the next one is owed
 
 
+def test_a_new_installation_without_readers_makes_nothing_of_an_hour_that_has_just_passed(store, told):
+    assert publish(store, SATURDAY + HOUR, told) is None
+    assert (publishing.listed(store), told) == ([], [])
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    assert publish(store, SATURDAY + 2 * HOUR, told).state is EditionState.SENDING  # somebody waited for it after all
+
+
 def test_a_database_that_has_editions_already_owes_the_next(store, told):
     add_articles(store, {"a": 10, "b": 30})
     add_readers(store, "alice")

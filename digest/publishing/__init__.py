@@ -169,8 +169,7 @@ def publish_due(
 ) -> Edition | None:
     """What the schedule asks for at `now`: draft, release, wait for the desk, or record a missed hour.
 
-    Run it as often as you like; it acts once. Returns the edition of the last closed period, if there is one: an hour
-    that had passed before this newsletter was first seen is not owed.
+    Run it as often as you like; it acts once. Returns the edition of the last closed period, if one is there or owed.
     """
     period = newsletter.period(now)
     send_at = newsletter.send_at(period)
@@ -179,9 +178,10 @@ def publish_due(
         edition = editions.by_period_end(tx, newsletter.name, period.end)
         awaited = deliveries.was_awaited(tx, newsletter.name, send_at)
     seen = lateness.first_seen(store, newsletter, now)
+    if edition is None and seen > send_at and (missed or not awaited):
+        return None
     if edition is None and missed:
-        tell = tell_desk if awaited else _tell_nobody
-        return lateness.record(store, newsletter, period, tell, now) if seen <= send_at else None
+        return lateness.record(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
     if edition is None:
         edition = draft(store, press, newsletter, period.end, now, tell_desk)
         if edition.state is EditionState.SKIPPED and not edition.reason.startswith(_NOT_PLAUSIBLE):  # that was told
