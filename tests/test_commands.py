@@ -162,7 +162,7 @@ def test_mistakes_end_in_one_line_and_status_two(operator, tmp_path):
 def test_a_wrong_answer_to_init_leaves_nothing_behind(tmp_path, smtpd):
     operator = Operator(tmp_path / "new", smtpd.port)
     operator.folder.mkdir()
-    assert "mail.from" in operator.run("init", "--from", "notanaddress", status=2)
+    assert "--from: " in operator.run("init", "--from", "notanaddress", status=2)
     assert not (operator.folder / "config.toml").exists()
     operator.run("init", "--from", "recap@news.example.com")
     operator.run("edition", "list")

@@ -109,7 +109,13 @@ def test_started_late_within_the_limit_it_sends_the_same_period(store, told):
     assert edition.period.end == SATURDAY
 
 
+def seen_before(store, told):
+    """The service has looked after the newsletter before this Saturday."""
+    assert publish(store, SATURDAY - timedelta(days=3), told) is None
+
+
 def test_started_later_it_records_a_missed_edition_and_says_so(store, told):
+    seen_before(store, told)
     add_articles(store, {"a": 10, "b": 30})
     add_readers(store, "alice")
     edition = publish(store, SATURDAY + 20 * HOUR, told)
@@ -121,14 +127,42 @@ def test_started_later_it_records_a_missed_edition_and_says_so(store, told):
     assert len(told) == 1
 
 
-def test_a_new_installation_keeps_the_record_and_alarms_nobody(store, told):
+def test_an_edition_nobody_waited_for_is_recorded_and_alarms_nobody(store, told):
+    seen_before(store, told)
     add_articles(store, {"a": 10, "b": 30})
     add_readers(store, "alice", confirmed_at=SATURDAY + HOUR)
     assert publish(store, SATURDAY + 20 * HOUR, told).state is EditionState.SKIPPED
     assert told == []
 
 
+def test_a_new_installation_owes_no_edition_from_before_it_was_there(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")  # brought in from elsewhere, with the day they confirmed there
+    for hours in (20, 21, 100):
+        assert publish(store, SATURDAY + hours * HOUR, told) is None
+    assert (publishing.listed(store), told) == ([], [])
+    later = replace(WEEKLY, name="later")  # a newsletter that is added to a service that has run for long
+    assert publish(store, SATURDAY + 100 * HOUR, told, later) is None
+    assert "missed" in publish(store, SATURDAY + (7 * 24 + 20) * HOUR, told).reason  # the next one is owed
+
+
+def test_a_new_installation_without_readers_makes_nothing_of_an_hour_that_has_just_passed(store, told):
+    assert publish(store, SATURDAY + HOUR, told) is None
+    assert (publishing.listed(store), told) == ([], [])
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    assert publish(store, SATURDAY + 2 * HOUR, told).state is EditionState.SENDING  # somebody waited for it after all
+
+
+def test_a_database_that_has_editions_already_owes_the_next(store, told):
+    add_articles(store, {"a": 10, "b": 30})
+    add_readers(store, "alice")
+    publishing.draft(store, press, WEEKLY, SATURDAY - timedelta(days=7), SATURDAY - timedelta(days=7))
+    assert publish(store, SATURDAY + 20 * HOUR, told).state is EditionState.SKIPPED
+
+
 def test_a_missed_edition_can_still_be_sent_by_hand(store, told):
+    seen_before(store, told)
     add_articles(store, {"a": 10, "b": 30})
     add_readers(store, "alice")
     missed = publish(store, SATURDAY + 20 * HOUR, told)
@@ -165,6 +199,7 @@ def test_a_draft_made_by_hand_on_a_wednesday_stays_a_draft_however_often_the_ser
 def test_a_missed_edition_that_is_drafted_by_hand_is_not_missed_again(store, told):
     add_articles(store, {"a": 10, "b": 30})
     add_readers(store, "alice")
+    seen_before(store, told)
     start_sender(store, SATURDAY - timedelta(days=30))
     assert publish(store, SATURDAY + 20 * HOUR, told).state is EditionState.SKIPPED
     drafted = hand_draft(store, SATURDAY + 21 * HOUR)

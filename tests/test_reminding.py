@@ -313,3 +313,17 @@ def test_a_second_newsletter_is_asked_for_by_itself_and_greets(web):
     web.service.deliver_all()
     assert "The Daily" in web.smtpd.received_by(ALICE)[-1].parsed["Subject"]
     assert count(web, subscriptions) == 2
+
+
+def test_the_log_says_which_letters_went_out_and_to_nobody_whom(web, caplog):
+    caplog.set_level("INFO", logger="digest.delivering")
+    for address in (ALICE, "bob@example.com"):
+        web.service.sign_up(address)
+    web.service.deliver_all()
+    assert "2 letters sent: 2 confirmations" in caplog.messages
+    web.service.deliver_all()
+    web.service.clock.forward(3 * DAY)
+    remind(web)
+    assert [line for line in caplog.messages if "reminders" in line] == ["2 letters sent: 2 reminders"]
+    assert len([line for line in caplog.messages if "letter" in line]) == 2
+    assert "@" not in caplog.text

@@ -208,8 +208,65 @@ def test_metrics_say_what_the_database_holds(service):
     }
     assert found["digest_subscriptions", (("newsletter", "weekly"), ("state", "confirmed"))] == 23
     assert found["digest_deliveries", (("edition", "1"), ("newsletter", "weekly"), ("state", "sent"))] == 26
-    assert found["digest_reports_total", (("kind", "hard bounce"),)] == 2
+    assert found["digest_reports_total", (("kind", "hard_bounce"),)] == 2
     assert found["digest_letters_waiting", ()] == 0
+
+
+LABEL = r'[a-z_]+="[a-z0-9_.-]+"'
+SAMPLE = re.compile(rf"([a-z_]+)(\{{{LABEL}(?:,{LABEL})*\}})? (-?[0-9.e+]+)")
+
+
+def scraped(service) -> dict[str, float]:
+    """Series -> value, from a text that keeps to the exposition format to the letter."""
+    with TestClient(create_web(service.app, service.clock), client=("127.0.0.1", 5000)) as client:
+        text = client.get("/metrics").text
+    assert text.endswith("\n") and "\n\n" not in text
+    kinds: dict[str, str] = {}
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            name, kind = line.split()[2:]
+            assert name not in kinds and (kind == "counter") == name.endswith("_total"), line
+            kinds[name] = kind
+        elif not line.startswith("# HELP "):
+            sample = SAMPLE.fullmatch(line)
+            assert sample and sample[1] == list(kinds)[-1], line  # after its type, and together with its kin
+            series = line.rpartition(" ")[0]
+            assert series not in found, line
+            found[series] = float(sample[3])
+    assert all(name.startswith("digest_") for name in kinds)
+    return found
+
+
+def test_every_series_is_there_with_nothing_in_it_before_the_first_reader(service):
+    found = scraped(service)
+    assert set(found.values()) == {0.0}
+    for series in (
+        'digest_subscriptions{newsletter="weekly",state="confirmed"}',
+        'digest_suppressions{kind="complained"}',
+        'digest_reports_total{kind="hard_bounce"}',
+        'digest_reports_total{kind="refused_by_policy"}',
+        'digest_deliveries{edition="0",newsletter="weekly",state="sent"}',
+        'digest_edition_sent_timestamp_seconds{newsletter="weekly"}',
+        "digest_letters_waiting",
+        "digest_senders",
+        "digest_messages_per_second",
+    ):
+        assert series in found
+
+
+def test_the_series_stay_the_same_when_there_is_something_to_count(service):
+    before = set(scraped(service))
+    life(service)
+    after = scraped(service)
+    assert {series for series in before if 'edition="0"' not in series} <= set(after)
+    assert after['digest_reports_total{kind="hard_bounce"}'] == 2
+    assert after['digest_edition_sent_timestamp_seconds{newsletter="weekly"}'] > 1.7e9
+
+
+def test_without_a_newsletter_the_numbers_of_the_house_are_there_all_the_same(service):
+    service.app.newsletters.clear()
+    assert {"digest_letters_waiting", 'digest_suppressions{kind="operator"}'} <= set(scraped(service))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from digest.app.bounces import Returns
 from digest.bouncing import Followed
 from digest.bouncing.emptying import Emptied
 from digest.cli.opening import clock, load, opened
-from digest.cli.printing import fail, local, print_json, print_json_list, say, table
+from digest.cli.printing import fail, local, print_json, print_json_list, say, span, table
 from digest.domain.bouncing import Bounce
 from digest.domain.reports import ReportKind
 from digest.errors import DigestError, SchemaMismatch, StoreUnavailable, UsageError
@@ -100,7 +100,11 @@ def check(as_json: bool = AsJson) -> None:
             print_json(found | {"read_at": known.read_at, "failed_at": known.failed_at, "error": known.error})
             return
         say(f"{inbox.name}: {len(waiting):,} messages not looked at yet, {too_large:,} of them too large for a report.")
-        say("It tells of new mail at once." if inbox.tells else f"It is read every {opening.config.bounces.every}.")
+        say(
+            "It tells of new mail at once."
+            if inbox.tells
+            else f"It is read every {span(opening.config.bounces.every)}."
+        )
         say(f"Last read: {local(known.read_at, _zone(opening))}.")
 
 

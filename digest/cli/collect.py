@@ -24,10 +24,18 @@ def collect(
     with opened() as app:
         unknown = sorted(set(source) - {each.name for each in app.sources})
         if unknown or not app.sources:
-            names = ", ".join(each.name for each in app.sources) or "none yet: add a [[sources]] section"
-            raise UsageError(f"{f'there is no source {unknown[0]!r}; ' if unknown else ''}config.toml has: {names}")
+            raise UsageError(_no_source(unknown, [each.name for each in app.sources]))
         failed = _check(app, source, as_json) if check else _collect(app, source, as_json)
     raise typer.Exit(1 if failed else 0)
+
+
+def _no_source(unknown: list[str], known: list[str]) -> str:
+    missing = f"there is no source {unknown[0]!r}; " if unknown else ""
+    if known:
+        return f"{missing}config.toml has: {', '.join(known)}"
+    return (
+        f"{missing}config.toml has no [[sources]] section yet, so there is nothing to read; add one as it shows there"
+    )
 
 
 def _collect(app: App, names: list[str], as_json: bool) -> bool:

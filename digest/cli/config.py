@@ -34,9 +34,13 @@ def check() -> None:
     for each in mistakes:
         fail(each)
     if not mistakes:
-        say(f"{config_path()} is fine: {_some(config.newsletters, 'newsletter')}, {_some(config.sources, 'source')}.")
-    for advice in [*renderer.strays(), *_advice(config), *secret.advice(config)]:
-        say(f"  - {advice}", "yellow")
+        found = f"{_some(config.newsletters, 'newsletter')}, {_some(config.sources, 'source')}"
+        say(f"{config_path()} has no mistakes: {found}.")
+    advice = [*renderer.strays(), *_advice(config), *secret.advice(config)]
+    if advice:
+        say("Before you go live:")
+    for each in advice:
+        say(f"  - {each}", "yellow")
     raise typer.Exit(2 if mistakes else 0)
 
 
@@ -57,25 +61,31 @@ def _advice(config: Config) -> list[str]:
     advice = []
     if len(config.web.secret.get_secret_value()) < _GOOD_SECRET:
         advice.append("[web] secret is short; whoever guesses it can sign links. Make one: openssl rand -base64 48")
-    if "example.com" in f"{config.site.url} {config.web.base_url} {config.mail.from_}":
-        advice.append("example.com still stands in [site] url, [web] base_url or [mail] from; put your own there")
+    advice += _examples(config)
     if not config.sources:
-        advice.append("there is no [[sources]] section; nothing can be collected")
+        advice.append("there is no [[sources]] section, so nothing can be collected; add one as config.toml shows")
     advice += _missing_files(config)
     if not config.site.postal_address:
-        advice.append("[site] postal_address is empty; the law of many countries wants it in every newsletter")
+        advice.append("[site] postal_address is empty; write yours, many countries' laws want it in every newsletter")
     if not config.desk.addresses:
-        advice.append("[desk] addresses is empty; nobody is told by mail when something is wrong")
+        advice.append("[desk] addresses is empty; write who is to be told by mail when something is wrong")
     if not config.mail.bounce_address:
-        advice.append("[mail] bounce_address is empty; bounces cannot be told apart")
+        advice.append("[mail] bounce_address is empty; write a mailbox of yours, or no bounce is told from another")
     return advice
+
+
+def _examples(config: Config) -> list[str]:
+    """What still is as `digest init` wrote it."""
+    values = {"[site] url": config.site.url, "[web] base_url": config.web.base_url, "[mail] from": config.mail.from_}
+    left = [setting for setting, value in values.items() if "example.com" in value]
+    return [f"{', '.join(left)}: example.com still stands there; write your own"] if left else []
 
 
 def _missing_files(config: Config) -> list[str]:
     files = [each for each in config.sources if isinstance(each, FilesSource)]
     places = [(each.name, place) for each in files for place in (each.articles, each.views) if place]
     return [
-        f"source {name!r}: there is no file {place}"
+        f"source {name!r}: there is no file {config.folder / place}; put it there, or mend the name"
         for name, place in places
         if "://" not in place and not (config.folder / place).is_file()
     ]

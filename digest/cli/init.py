@@ -11,7 +11,7 @@ import typer
 from digest.cli.opening import config_path, load
 from digest.cli.printing import say
 from digest.config.reading import read_config
-from digest.errors import ConfigurationError, UsageError
+from digest.errors import ConfigurationError, StoreUnavailable, UsageError
 from digest.mail.languages import LANGUAGES
 from digest.mail.languages import language as language_of
 from digest.mail.templating import templates_folder
@@ -21,6 +21,14 @@ from digest.store.migrate import migrate as migrate_store
 TITLE = "The Weekly Recap"  # the sample newsletter's; the catalogues have it in other languages
 COLUMN = 43  # where the comments of config.toml begin
 SECRET_FILE = "digest.secret"  # noqa: S105 - the name of a file
+
+_OPTIONS = {
+    "site.name": "--site-name",
+    "site.url": "--site-url",
+    "site.timezone": "--timezone",
+    "mail.from": "--from",
+    "web.base_url": "--base-url",
+}
 
 
 def init(
@@ -34,10 +42,12 @@ def init(
     """Write config.toml, a secret beside it, and create the database. What is there already stays as it is."""
     path = config_path()
     if path.exists():
-        say(f"{path} is there already and stays as it is. The database is at {_migrate()}.")
+        revision = _migrate()
+        say(f"{path} is there already and stays as it is; options of this command change nothing in it.")
+        say(f"The database it names is ready (schema {revision}).")
         return
     if language not in LANGUAGES:
-        raise UsageError(f"--language {language!r}: readers can be written to in {', '.join(LANGUAGES)}")
+        raise UsageError(f"--language {language!r}: there is no such language; write one of: {', '.join(LANGUAGES)}")
     text = _in_language(sample_config(), language)
     answers = {
         "The Example Post": site_name,
@@ -48,9 +58,15 @@ def init(
     }
     for example, answer in sorted(answers.items(), key=lambda each: -len(each[0])):
         text = _answered(text, f'"{example}"', f'"{_quotable(answer)}"')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_secret(path.parent / SECRET_FILE)
-    _write_config(path, text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_secret(path.parent / SECRET_FILE)
+        _write_config(path, text)
+    except OSError as error:
+        place = path.parent.absolute()
+        raise UsageError(
+            f"nothing can be written into {place}: {error.strerror}; name another place: --config"
+        ) from None
     _migrate()
     say(f"Wrote {path} and {path.parent / SECRET_FILE} (keep it: every link in every mail is signed with it).")
     say("Next: look through config.toml, then `digest collect --check`, then `digest serve`.")
@@ -77,7 +93,7 @@ def _answered(text: str, example: str, answer: str) -> str:
 
 def migrate() -> None:
     """Bring the database to this version of Digest."""
-    say(f"The database is at {_migrate()}.")
+    say(f"The database is ready (schema {_migrate()}).")
 
 
 def sample_config() -> str:
@@ -90,6 +106,9 @@ def _migrate() -> str:
     store = Store(load().database_url)
     try:
         return migrate_store(store)
+    except StoreUnavailable as error:
+        remedy = f"look at [database] url in {config_path()}, then run `digest migrate`"
+        raise StoreUnavailable(f"{error.words.rstrip('?. ')}; {remedy}") from None
     finally:
         store.close()
 
@@ -108,11 +127,22 @@ def _write_config(path: Path, text: str) -> None:
         read_config(draft)
     except ConfigurationError as error:
         draft.unlink()
-        raise ConfigurationError(error.problems, "what you gave to `digest init`") from None
+        raise ConfigurationError(
+            [_of_option(each) for each in error.problems], "what you gave to `digest init`"
+        ) from None
     draft.rename(path)
+
+
+def _of_option(problem: str) -> str:
+    """A mistake by the option it was given with: there is no config.toml yet in which to mend it."""
+    setting, mark, said = problem.partition(": ")
+    return f"{_OPTIONS[setting]}: {said}" if mark and setting in _OPTIONS else problem
 
 
 def _quotable(answer: str) -> str:
     if any(c in answer for c in '"\\\n\r'):
-        raise UsageError(f"{answer!r} cannot stand in config.toml as it is; write it there by hand")
+        raise UsageError(
+            f"{answer!r} has a quote, a backslash or a line break in it: leave that out here, and write it into "
+            "config.toml afterwards"
+        )
     return answer

@@ -16,6 +16,7 @@ import typer
 from digest.app import App
 from digest.cli.opening import clock, opened
 from digest.cli.printing import local, plain, print_json, say
+from digest.cli.suppressed import by_whom, why
 from digest.config import split_mailbox
 from digest.domain.addresses import Address
 from digest.domain.subscribers import ConsentEvent, EventKind, Evidence, Subscription, SubscriptionState, Way
@@ -37,6 +38,18 @@ _SAID = {
     EventKind.SUPPRESSED: "was suppressed",
     EventKind.LIFTED: "was let go again",
     EventKind.FORGOTTEN: "was forgotten",
+}
+_HOW = {
+    Way.FORM: "by a form",
+    Way.LINK: "by the link in a mail",
+    Way.ONE_CLICK: "with one click",
+    Way.MAILTO: "by mail",
+    Way.PAGE: "on their own page",
+    Way.API: "through the API",
+    Way.COMPLAINT: "by a complaint",
+    Way.BOUNCE: "by a bounce",
+    Way.OPERATOR: "by the operator",
+    Way.IMPORT: "by an import",
 }
 
 
@@ -66,8 +79,8 @@ def show(address: str, as_json: bool = _Json) -> None:
     say(str(found.address) + (f" ({name})" if name else "") + ("" if found.is_reader else ": not a reader"), "bold")
     if found.suppression:
         suppression = found.suppression
-        by = f" by {suppression.by}" if suppression.by else ""
-        say(f"  suppressed since {local(suppression.at, zone)}{by}: {suppression.kind}, {suppression.reason}", "yellow")
+        said = why(suppression.kind, suppression.by, suppression.reason)
+        say(f"  suppressed since {local(suppression.at, zone)} {said}", "yellow")
     for each in found.subscriptions:
         say(f"  {each.newsletter}: {_standing(each, zone)}")
     _section("consent", (_event(each, zone) for each in found.trail))
@@ -134,7 +147,8 @@ def _event(event: ConsentEvent, zone: ZoneInfo) -> str:
     evidence = event.evidence
     where = f", from {evidence.ip}" if evidence.ip else ""
     form = f": {evidence.form}" if evidence.form else ""
-    return f"{local(event.at, zone)}  {_SAID[event.kind]} {event.newsletter} by {evidence.way}{where}{form}"
+    what = " ".join(filter(None, (_SAID[event.kind], event.newsletter, _HOW[evidence.way])))
+    return f"{local(event.at, zone)}  {what}{where}{form}"
 
 
 def _mail(mail: Any, zone: ZoneInfo) -> str:
@@ -145,8 +159,9 @@ def _mail(mail: Any, zone: ZoneInfo) -> str:
 
 
 def _change(each: SuppressionChange, zone: ZoneInfo) -> str:
-    what = "let go" if each.lifted else f"suppressed, {each.kind}"
-    return f"{local(each.at, zone)}  {what} by {each.by or 'a report'}: {each.reason}"
+    if each.lifted:
+        return f"{local(each.at, zone)}  let go {by_whom(each.by)}: {each.reason}"
+    return f"{local(each.at, zone)}  suppressed {why(each.kind, each.by, each.reason)}"
 
 
 def proof(

@@ -14,6 +14,7 @@ from digest.cli.importing import import_
 from digest.cli.opening import clock, newsletter_named, opened
 from digest.cli.printing import fail, print_json_list, say, table
 from digest.cli.statistics import stats
+from digest.cli.suppressed import why
 from digest.domain.addresses import Address
 from digest.domain.newsletters import Newsletter
 from digest.domain.subscribers import Evidence, Subscription, SubscriptionState, Way
@@ -100,7 +101,7 @@ def unsubscribe(
 
 
 @app.command()
-def suppress(address: str, reason: str = typer.Option("by the operator", help="Why.")) -> None:
+def suppress(address: str, reason: str = typer.Option("no reason given", help="Why.")) -> None:
     """Never mail this address again, even if it is imported or signs up anew; `digest suppressions` has more."""
     with opened() as opening:
         evidence = Evidence(Way.OPERATOR, form=reason)
@@ -122,7 +123,7 @@ def _why_suppressed(opening: App, address: Address) -> str:
             reason = domain.reason if domain else ""
             what, lifted = f"all of {address.domain} is suppressed ({reason})", address.domain
         else:
-            what, lifted = f"the address is suppressed ({found.kind}: {found.reason})", address.text
+            what, lifted = f"the address is suppressed ({why(found.kind, found.by, found.reason)})", address.text
     return f"{address} is not added: {what}. If that is over: digest suppressions lift {lifted} --reason TEXT"
 
 

@@ -14,7 +14,8 @@ import typer
 
 from digest.app import App
 from digest.cli.opening import clock, opened
-from digest.cli.printing import fail, local, print_json, print_json_list, say, table
+from digest.cli.printing import fail, print_json, print_json_list, say, table
+from digest.cli.suppressed import who, why
 from digest.cli.suppression_lists import COLUMNS, Lines, Refused, guarded
 from digest.domain.subscribers import Evidence, Way
 from digest.domain.suppressions import SuppressedDomain, Suppression, SuppressionKind
@@ -26,6 +27,7 @@ from digest.tables.writing import private
 
 _SHOWN = 20  # refused lines that are printed
 _LISTED = 1_000  # and told to a script
+_OF_A_HASH, _CUT = 12, "…"  # characters of a fingerprint that tell it from others in a list
 
 app = typer.Typer(help="Addresses and domains that get no mail: list, add, lift, import, export.", no_args_is_help=True)
 _Json = typer.Option(False, "--json", help="Print JSON.")
@@ -33,8 +35,15 @@ _Kinds = ", ".join(SuppressionKind)
 
 
 @app.command("list")
-def list_(kind: str = typer.Option("", help=f"Only one kind: {_Kinds}."), as_json: bool = _Json) -> None:
-    """Every suppression, with the address where the reader is still here, and otherwise its fingerprint."""
+def list_(
+    kind: str = typer.Option("", help=f"Only one kind: {_Kinds}."),
+    whole: bool = typer.Option(False, "--whole", help="Fingerprints and reasons in full, however wide the table gets."),
+    as_json: bool = _Json,
+) -> None:
+    """Every suppression, with the address where the reader is still here, and otherwise the fingerprint of it.
+
+    `by` says who: the operator, the report of a mailbox provider, the mail server while we sent, the reader, an import.
+    """
     _known_kind(kind)
     with opened() as opening:
         if as_json:
@@ -43,15 +52,21 @@ def list_(kind: str = typer.Option("", help=f"Only one kind: {_Kinds}."), as_jso
         zone = next(iter(opening.newsletters.values())).zone
         rows = [
             (
-                row["email"] or row["hash"][:16] or f"all of {row['domain']}",
+                row["email"] or _fingerprint(row["hash"], whole=whole) or f"all of {row['domain']}",
                 row["kind"],
+                who(row["by"]),
+                f"{row['at'].astimezone(zone):%Y-%m-%d}",
                 row["reason"],
-                row["by"],
-                local(row["at"], zone),
             )
             for row in _rows(opening, kind)
         ]
-    table(("address", "kind", "reason", "by", "since"), rows)
+    table(("address", "kind", "by", "since", "reason"), rows, cut=() if whole else ("address", "reason"))
+    if not whole and any(row[0].endswith(_CUT) for row in rows):
+        say("Fingerprints are of addresses that are gone from here; --whole shows them in full.")
+
+
+def _fingerprint(address_hash: str, *, whole: bool) -> str:
+    return address_hash if whole or not address_hash else address_hash[:_OF_A_HASH] + _CUT
 
 
 @app.command()
@@ -92,7 +107,7 @@ def lift(
             say(f"{domain} may be mailed again, and with it {readers:,} reader(s).")
             return
         found = suppressing.lift(opening.store, opening.links, parse(subject), reason, clock())
-    say(f"{subject} may be mailed again; it was suppressed as {found.kind}: {found.reason}.")
+    say(f"{subject} may be mailed again; it was suppressed {why(found.kind, found.by, found.reason)}.")
     if found.kind in (SuppressionKind.COMPLAINED, SuppressionKind.FORGOTTEN):
         say("  They wished to be left alone: be sure that they have changed their mind.", "yellow")
 

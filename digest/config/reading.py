@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from digest.errors import ConfigurationError
 ENV_PREFIX = "DIGEST_"
 _NOT_SETTINGS = {"DIGEST_CONFIG"}
 _SECRETS = ("secret", "password", "token", "api_token")
+_REMEDY = "put it there, or write where it is"  # for the file of a secret
 _SECRET_FILES = tuple(f"{name}_file" for name in _SECRETS)
 
 
@@ -34,8 +35,13 @@ def read_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([_unreadable(path, str(error))], str(path)) from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigurationError([f"it cannot be read: {error}"], str(path)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            [f"it is not UTF-8 (byte {error.start + 1}); save it again as UTF-8"], str(path)
+        ) from None
+    except OSError as error:
+        remedy = "name the file itself with --config" if path.is_dir() else "let this user read it, or name another one"
+        raise ConfigurationError([f"it cannot be read: {error.strerror}; {remedy}"], str(path)) from None
     problems: list[str] = []
     _overlay_environment(raw, environ, problems)
     _load_secret_files(raw, path.parent, problems)
@@ -43,7 +49,7 @@ def read_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     try:
         config = Config.model_validate({**raw, "folder": path.parent, "file": path})
     except ValidationError as error:
-        problems += [_explain(each) for each in error.errors() if each["type"] != "extra_forbidden"]
+        problems += [_explain(each, raw) for each in error.errors() if each["type"] != "extra_forbidden"]
         raise ConfigurationError(problems, str(path)) from None
     problems += _missing_templates(config)
     if problems:
@@ -117,7 +123,7 @@ def _load_secret_files(place: dict[str, Any], folder: Path, problems: list[str],
             try:
                 place[key.removesuffix("_file")] = (folder / value).read_text(encoding="utf-8").strip()
             except OSError as error:
-                problems.append(f"{where}{key}: the file {value} cannot be read ({error.strerror})")
+                problems.append(f"{where}{key}: the file {folder / value} cannot be read: {error.strerror}; {_REMEDY}")
                 place[key.removesuffix("_file")] = "?" * 32  # so that it is not reported as missing too
 
 
@@ -158,8 +164,8 @@ def _secret_file_keys(known: Mapping[str, Any]) -> list[str]:
     return [f"{name}_file" for name in _SECRETS if name in known]
 
 
-def _explain(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+def _explain(error: Any, raw: Mapping[str, Any]) -> str:
+    where = _place(error["loc"], raw)
     if error["type"] == "missing":
         last = error["loc"][-1]
         remedy = {
@@ -172,13 +178,30 @@ def _explain(error: Any) -> str:
     message = _plain(error)
     given = error.get("input")
     secret = any(part in _SECRETS for part in error["loc"]) or "sql" in error["loc"]
-    shown = "" if secret or isinstance(given, dict | list | tuple) else f" (it is {given!r})"
-    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+    is_told = secret or isinstance(given, dict | list | tuple) or (isinstance(given, str) and repr(given) in message)
+    shown = "" if is_told else f" (it is {given!r})"
+    return (f"{where}: " if where else "") + f"{message[:1].lower()}{message[1:]}{shown}"
+
+
+def _place(loc: Sequence[str | int], raw: Mapping[str, Any]) -> str:
+    """Where a mistake is, as the file names it: a source by its name or by its number, and not by its kind."""
+    if len(loc) > 2 and loc[0] == "sources" and isinstance(loc[1], int):
+        name = raw["sources"][loc[1]].get("name")
+        if isinstance(name, str) and name:
+            return ".".join(["sources", name, *map(str, loc[3:])])
+        return f"the {_ordinal(loc[1] + 1)} [[sources]]: {'.'.join(map(str, loc[3:]))}"
+    return ".".join(str(part) for part in loc if part != "[key]")
+
+
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 def _plain(error: Any) -> str:
     """What is wrong with a value, without the words of programmers."""
     kind, more = error["type"], error.get("ctx") or {}
+    if error["loc"][-1:] == ("[key]",):
+        return "such a name is made of small letters, digits, - and _: [newsletters.weekly-news]"
     if kind in ("literal_error", "enum"):
         return f"write {more['expected']}".replace("'", '"')
     bounds = {"greater_than_equal": ("ge", "or more"), "less_than_equal": ("le", "or less")}

@@ -23,13 +23,13 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def _duration(value: object) -> object:
-    if isinstance(value, str):
-        if match := _DURATION.fullmatch(value.strip()):
-            length = float(match[1]) * timedelta(**{_UNITS[match[2]]: 1}).total_seconds()
-            if length > _LONGEST.total_seconds():
-                raise ValueError("write a hundred years (5200w) at most")
-            return timedelta(seconds=length)
-        raise ValueError("write a number and a unit: 30s, 15m, 12h, 3d or 2w")
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        length = float(match[1]) * timedelta(**{_UNITS[match[2]]: 1}).total_seconds()
+        if length > _LONGEST.total_seconds():
+            raise ValueError("write a hundred years (5200w) at most")
+        return timedelta(seconds=length)
+    if isinstance(value, str | int | float):  # a bare number could be of anything
+        raise ValueError('write a number and a unit in quotes: "30s", "15m", "12h", "3d" or "2w"')
     return value
 
 

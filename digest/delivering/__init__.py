@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from digest.delivering.bookkeeping import Books, Held, Turned
+from digest.delivering.telling import Letters
 from digest.domain.attempts import Judge, Ruling
 from digest.domain.deliveries import DeliveryState, Outcome, Receipt, Verdict, asks_for_patience
 from digest.errors import StoreUnavailable
@@ -50,6 +51,7 @@ class Sender:
     _relays: list[Relay] = field(default_factory=list)
     _outcomes: list[Outcome] = field(default_factory=list)  # not yet recorded
     _held: dict[int, Held] = field(default_factory=dict)  # claimed, and not yet recorded
+    _letters: Letters = field(default_factory=Letters)
     _wanted: frozenset[int] = frozenset()  # editions being sent
     _to_pause: dict[int, str] = field(default_factory=dict)
     _sent: int = 0  # since the last heartbeat
@@ -123,7 +125,8 @@ class Sender:
             turned = await self._in_books(self.books.turn, outcomes, dict(self._to_pause), self._held, rooms)
         del self._outcomes[: len(turned.outcomes)]
         for outcome in turned.outcomes:
-            self._held.pop(outcome.delivery_id, None)
+            if held := self._held.pop(outcome.delivery_id, None):
+                self._letters.note(held.delivery, outcome.state)
         for edition_id in turned.paused:
             self._to_pause.pop(edition_id, None)
         if turned.sending - self._wanted:
@@ -135,6 +138,7 @@ class Sender:
 
     async def _beat(self) -> None:
         sent, self._sent = self._sent, 0
+        self._letters.tell()
         await self._in_books(self.books.beat, sent, self._held)
         for relay in self._relays:
             relay.set_share(self.books.pace.share)
@@ -183,13 +187,9 @@ class Sender:
         self._held.update((held.delivery.id, held) for held in turned.claimed)
         self._outcomes += turned.failed
         for is_letter in (True, False):  # what belongs to no edition overtakes what waits
+            chosen = [held for held in turned.claimed if (not held.delivery.edition_id) is is_letter]
             for number, relay in enumerate(self._relays):
-                chosen = [
-                    held.parcel
-                    for held in turned.claimed
-                    if held.relay == number and held.parcel and (not held.delivery.edition_id) is is_letter
-                ]
-                relay.put(chosen, first=is_letter)
+                relay.put([held.parcel for held in chosen if held.relay == number and held.parcel], first=is_letter)
         for held in turned.claimed:
             held.parcel = None  # each names the other: kept so, every message would wait for the collector of circles
 

@@ -26,6 +26,7 @@ from digest.demo.serving import address, listening, serving
 from digest.demo.site import create_site
 from digest.domain.editions import Edition, Pick
 from digest.errors import DigestError
+from digest.publishing import lateness
 from digest.store import Store, deliveries, editions, readership, subscribers
 from digest.store.migrate import migrate
 from digest.web import create_web
@@ -130,6 +131,8 @@ def staged(folder: Path) -> Iterator[Stage]:
         store.close()
         app = build(config)
         stack.callback(app.close)
+        for newsletter in app.newsletters.values():  # as if it had run all week: so Saturday's edition is owed
+            lateness.first_seen(app.store, newsletter, SATURDAY - timedelta(days=7))
         stack.enter_context(serving(create_web(app, clock), web_listener))
         inbox_url = stack.enter_context(serving(create_inbox(mailbox), listening()))
         yield Stage(app, clock, mailbox, Runner(app, clock), site_url, web_url, inbox_url, folder)

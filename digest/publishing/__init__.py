@@ -169,7 +169,7 @@ def publish_due(
 ) -> Edition | None:
     """What the schedule asks for at `now`: draft, release, wait for the desk, or record a missed hour.
 
-    Run it as often as you like; it acts once. Returns the edition of the last closed period, if there is one.
+    Run it as often as you like; it acts once. Returns the edition of the last closed period, if one is there or owed.
     """
     period = newsletter.period(now)
     send_at = newsletter.send_at(period)
@@ -177,6 +177,9 @@ def publish_due(
     with store.read() as tx:
         edition = editions.by_period_end(tx, newsletter.name, period.end)
         awaited = deliveries.was_awaited(tx, newsletter.name, send_at)
+    seen = lateness.first_seen(store, newsletter, now)
+    if edition is None and seen > send_at and (missed or not awaited):
+        return None
     if edition is None and missed:
         return lateness.record(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)
     if edition is None:
@@ -184,9 +187,8 @@ def publish_due(
         if edition.state is EditionState.SKIPPED and not edition.reason.startswith(_NOT_PLAUSIBLE):  # that was told
             tell_desk(edition.id, f"{newsletter.title}: no edition this time", notices.too_few(edition))
         elif now < send_at or newsletter.approval is Approval.REQUIRED:
-            tell_desk(
-                edition.id, f"{newsletter.title}: {notices.DRAFT_READY}", notices.draft_ready(newsletter, edition)
-            )
+            subject = f"{newsletter.title}: {notices.DRAFT_READY}"
+            tell_desk(edition.id, subject, notices.draft_ready(newsletter, edition))
     if now < send_at or edition.state not in UNFROZEN or not _may_go(newsletter, edition):
         return edition
     if missed:
@@ -200,7 +202,7 @@ def publish_due(
 
 
 def _tell_nobody(edition_id: int, subject: str, text: str) -> None:
-    """A new installation: nobody was promised that edition, so the desk need not hear that it was missed."""
+    """No reader was waiting yet, so the desk need not hear that it was missed."""
 
 
 def _may_go(newsletter: Newsletter, edition: Edition) -> bool:

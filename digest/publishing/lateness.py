@@ -9,9 +9,21 @@ from digest.domain import notices
 from digest.domain.editions import LATE_DRAFT, Edition, EditionState, waits_for_a_hand
 from digest.domain.newsletters import Newsletter
 from digest.domain.periods import Period
-from digest.store import Store, Transaction, editions, workers
+from digest.store import Store, Transaction, editions, marks, workers
 
 TellDesk = Callable[[int, str, str], None]  # edition id, subject, text
+
+
+def first_seen(store: Store, newsletter: Newsletter, now: datetime) -> datetime:
+    """When the newsletter was first looked after, in UTC: no edition is owed from before. Remembered from now on."""
+    name = f"{newsletter.name} first seen"
+    with store.begin() as tx:
+        if known := marks.get(tx, name):
+            return datetime.fromisoformat(known)
+        # A database from before this was remembered: its first edition says it.
+        seen = min(now, editions.first_made(tx, newsletter.name, but=0) or now)
+        marks.put(tx, name, seen.isoformat())
+    return seen
 
 
 def record(store: Store, newsletter: Newsletter, period: Period, tell_desk: TellDesk, now: datetime) -> Edition:

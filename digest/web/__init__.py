@@ -29,6 +29,7 @@ from digest.web import (
     progress,
     push,
     sign_up_api,
+    signposts,
     signup,
     webhooks,
 )
@@ -61,10 +62,10 @@ def create_web(app: App, clock: Clock, takes_mail: TakesMail = takes_mail) -> Fa
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        root_path=pages.root,  # `base_url` may have a path, whether or not the proxy before us cuts it off
         redirect_slashes=False,  # a redirect would break one-click unsubscribing (RFC 8058 section 3.1)
         lifespan=lifespan,
     )
+    web.root_path = pages.root  # `base_url` may have a path, whether or not the proxy before us cuts it off
     _let_readers_in(web, app, pages, clock, takes_mail)
     web.include_router(archive.router(app, pages))
     web.include_router(clicks.router(app, clicked))
@@ -95,13 +96,14 @@ def _let_readers_in(web: FastAPI, app: App, pages: Pages, clock: Clock, takes_ma
 
 
 def _let_programs_in(web: FastAPI, app: App, pages: Pages, clock: Clock) -> None:
-    """The API, and what providers and watchmen ask."""
+    """The API, and what providers, watchmen and crawlers ask."""
     web.include_router(push.router(app, clock))
     web.include_router(webhooks.router(app, clock))
     web.include_router(progress.router(app, clock))
     web.include_router(health.router(app))
     web.include_router(metrics.router(app, clock))
     web.include_router(api_docs.router(web, pages))
+    web.include_router(signposts.router(app, pages.root))
 
 
 def _answer_errors(web: FastAPI, apologies: Apologies) -> None:

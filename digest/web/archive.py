@@ -41,7 +41,7 @@ class _Listed:
     subject: str
     summary: str
     language: str
-    sent_at: datetime  # in the newsletter's zone
+    date: datetime  # the edition's, as its mail has it, in the newsletter's zone
     changed_at: datetime  # UTC
 
 
@@ -89,7 +89,7 @@ def _listed(app: App) -> list[_Listed]:
             subject=each.subject,
             summary=said.get(each.id, ""),
             language=languages[each.newsletter],
-            sent_at=(each.frozen_at or each.send_at).astimezone(app.newsletters[each.newsletter].zone),
+            date=each.send_at.astimezone(app.newsletters[each.newsletter].zone),
             changed_at=(each.frozen_at or each.send_at).astimezone(UTC),
         )
         for each in found
@@ -127,6 +127,6 @@ def _facts(
         "summary": rendering.preheader,
         "newsletter": pages.words(newsletter, rendering.language),
         "canonical": own if is_main else f"{own}?{urlencode({'lang': rendering.language})}",
-        "published": edition.frozen_at or edition.send_at,
+        "published": edition.send_at.astimezone(newsletter.zone),
         "noindex": app.config.web.archive_noindex,
     }

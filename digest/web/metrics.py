@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -16,7 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from digest.app import App, Clock
+from digest.domain.deliveries import DeliveryState
 from digest.domain.editions import EditionState
+from digest.domain.reports import ReportKind
+from digest.domain.subscribers import SubscriptionState
+from digest.domain.suppressions import SuppressionKind
 from digest.store import Transaction, deliveries, editions, statistics, workers
 
 ALIVE = timedelta(seconds=20)  # since the last heartbeat
@@ -36,14 +41,13 @@ class Numbers:
             readers = GaugeMetricFamily(
                 "digest_subscriptions", "Subscriptions by state.", labels=["newsletter", "state"]
             )
-            for (newsletter, state), number in sorted(statistics.states(tx).items()):
+            none = {(name, str(state)): 0 for name in self._app.newsletters for state in SubscriptionState}
+            for (newsletter, state), number in sorted((none | statistics.states(tx)).items()):
                 readers.add_metric([newsletter, state], number)
             suppressed = GaugeMetricFamily("digest_suppressions", "Suppressed addresses by kind.", labels=["kind"])
-            for kind, number in sorted(statistics.suppressed(tx).items()):
-                suppressed.add_metric([kind], number)
+            _add_kinds(suppressed, SuppressionKind, statistics.suppressed(tx))
             reports = CounterMetricFamily("digest_reports", "Reports about our mail by kind.", labels=["kind"])
-            for kind, number in sorted(statistics.returned(tx).items()):
-                reports.add_metric([kind], number)
+            _add_kinds(reports, ReportKind, statistics.returned(tx))
             yield from (readers, suppressed, reports)
             yield GaugeMetricFamily("digest_letters_waiting", "Letters that wait to be sent.", statistics.waiting(tx))
             yield from self._of_editions(tx)
@@ -61,12 +65,18 @@ class Numbers:
         )
         for name in self._app.newsletters:
             out = editions.listed(tx, name, (EditionState.SENDING, EditionState.PAUSED, EditionState.SENT), 1)
-            for edition in out:
-                for state, number in deliveries.counts(tx, edition.id).items():
-                    rows.add_metric([name, str(edition.number), state], number)
-            for edition in editions.listed(tx, name, (EditionState.SENT,), 1):
-                sent.add_metric([name], edition.sent_at.timestamp() if edition.sent_at else 0.0)
+            number, counts = (out[0].number, deliveries.counts(tx, out[0].id)) if out else (0, {})
+            for state in DeliveryState:
+                rows.add_metric([name, str(number), state], counts.get(state, 0))
+            gone = editions.listed(tx, name, (EditionState.SENT,), 1)
+            sent.add_metric([name], gone[0].sent_at.timestamp() if gone and gone[0].sent_at else 0.0)
         yield from (rows, sent)
+
+
+def _add_kinds(family: GaugeMetricFamily | CounterMetricFamily, kinds: Iterable[str], found: Mapping[str, int]) -> None:
+    """A series for each kind, also where there is none yet: what appears only with its first count has no increase."""
+    for kind, number in sorted((dict.fromkeys(map(str, kinds), 0) | dict(found)).items()):
+        family.add_metric([re.sub(r"\W", "_", kind)], number)
 
 
 def router(app: App, clock: Clock) -> APIRouter:

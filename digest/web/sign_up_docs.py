@@ -11,10 +11,10 @@ _ABOUT = {
     "newsletter": (63, "Its name in config.toml; without it, the first one"),
     "language": (8, "Of the mails to come, if it is one of the site's; else the newsletter's"),
     "name": (100, "What the reader is called"),
-    "stamp": (200, "From `form`, asked for when the form was shown"),
-    "proof": (40, "Where `form` asks for proof_of_work: a text so that SHA-256 of stamp:email:proof, as hexadecimal "
+    "stamp": (200, "From the facts for a form, asked for when the form was shown"),
+    "proof": (40, "Where the facts ask for proof_of_work: a text so that SHA-256 of stamp:email:proof, as hexadecimal "
               "bytes, begins with that many zero bits"),
-    "captcha": (4096, "Where `form` names a captcha: the word its script gave"),
+    "captcha": (4096, "Where the facts name a captcha: the word its script gave"),
     "website": (2000, "A field hidden from people: with anything in it nobody is asked"),
     "ip": (60, "The reader's IP address; only with the token. Kept shortened, and counted"),
     "user_agent": (2000, "The reader's browser; only with the token"),

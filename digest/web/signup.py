@@ -28,7 +28,10 @@ def router(app: App, pages: Pages, clients: Clients, entering: Entering) -> APIR
     form_page = _FormPage(app, pages, entering)
     only = next(iter(app.newsletters.values())) if len(app.newsletters) == 1 else None
 
+    # At /subscribe too, where the form is sent to: who loads that page anew, or follows its address, finds the form.
+    # Not by a redirect: none is needed, and a form must never be answered with one.
     @routes.api_route("/", methods=["GET", "HEAD"])
+    @routes.api_route("/subscribe", methods=["GET", "HEAD"])
     def show_form(lang: str = "") -> Response:
         return form_page.show(pages.chosen(lang, only))
 
@@ -36,7 +39,10 @@ def router(app: App, pages: Pages, clients: Clients, entering: Entering) -> APIR
     def show_snippet(lang: str = "") -> Response:
         code = pages.chosen(lang, only)
         offered = [pages.words(each, code) for each in app.newsletters.values()]
-        snippets = [pages.render("snippet.html", code=code, newsletter=each, honeypot=HONEYPOT) for each in offered]
+        snippets = [
+            (each["title"], pages.render("snippet.html", code=code, newsletter=each, honeypot=HONEYPOT))
+            for each in offered
+        ]
         return pages.page("snippets.html", code=code, snippets=snippets)
 
     @routes.post("/subscribe")

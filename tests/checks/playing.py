@@ -56,11 +56,25 @@ def play(language: str, folder: Path, **more: Any) -> Specimens:
                 ):
                     stage.read_in_another_way(name)
             stage.leave()
+            sport = {"sport": {"title": "Sport", "schedule": "mon 07:30"}}
+            with _beside(stage, folder, url, settings | {"newsletters": settings["newsletters"] | sport}):
+                stage.choose()
             stage.tell_the_desk()
             stage.write_the_rest(loaded)
         made.close()
     stage.taken.loaded, stage.taken.inlined = loaded, inlined
     return stage.taken
+
+
+@contextmanager
+def _beside(stage: Stage, folder: Path, url: str, settings: dict[str, Any]) -> Iterator[None]:
+    """For a while the browser sees the pages of the same service under another configuration."""
+    before = stage.client
+    other = Service(folder, url, stage.smtpd.port, fresh=False, **settings)
+    other.clock = stage.service.clock
+    with stage.managed_by(other), TestClient(create_web(other.app, other.clock), base_url=BASE) as stage.client:
+        yield
+    stage.client = before
 
 
 def _settings(words: Words, language: str) -> dict[str, Any]:

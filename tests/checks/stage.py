@@ -67,6 +67,13 @@ class Stage:
         self.show("expired", "/confirm/nonsense")
         self.show("not-found", "/nowhere")
 
+    def choose(self) -> None:
+        """The form and its code where there is more than one newsletter."""
+        self.show("sign-up-choice", "/")
+        self.show("snippet-choice", "/snippet")
+        self.post("sign-up-choice-mistake", "/subscribe", email="anna@", newsletter="sport", page="yes")
+        self.post("sign-up-once-more", "/subscribe", email=READER, newsletter="sport", page="yes")
+
     def read(self) -> None:
         """Editions: as usual, the longest, the shortest, and one for each hostile title."""
         self.edition("normal", self._articles(10))

@@ -224,3 +224,18 @@ def test_ids_and_dates_of_a_feed_stay_when_another_edition_comes(web, edition):
     check_atom(web.client.get("/archive/feed.xml").content)
     assert [each.id.rpartition("/")[2] for each in entries] == [str(later.id), str(edition.id)]
     assert (entries[1].id, entries[1].updated, entries[1].summary) == (before.id, before.updated, before.summary)
+
+
+def test_an_edition_has_one_date_wherever_it_is_named(web):
+    web.service.add_readers(1)
+    web.service.clock.forward(timedelta(days=3))  # it is sent by hand on a Tuesday
+    edition = web.service.send()
+    assert edition.frozen_at - edition.send_at > timedelta(days=2)
+    day = "Saturday, 28 November 2026"
+    page = page_of(web, edition)
+    assert day in page.xpath("string(//main)")
+    assert day in web.client.get("/archive").text
+    assert meta(page, "article:published_time") == "2026-11-28T08:00:00+01:00"
+    (entry,) = ET.fromstring(web.client.get("/archive/feed.xml").content).iter(f"{ATOM}entry")
+    assert entry.findtext(f"{ATOM}published") == "2026-11-28T08:00:00+01:00"
+    assert datetime.fromisoformat(entry.findtext(f"{ATOM}updated")) > edition.send_at

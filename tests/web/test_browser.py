@@ -146,3 +146,21 @@ def test_a_browser_does_the_work_a_form_asks_for(chromium, tmp_path):
             page.go_back()
             assert page.get_by_role("button", name="Sign up").is_enabled()
         service.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_arrow_of_a_choice_has_air_around_it(chromium, town, pictures, scheme):
+    service, _, _ = town
+    service.add_readers(1)
+    own = service.app.links.preferences(service.find("reader0@example.com").id)
+    for width in (390, 1280):
+        page = chromium.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        page.goto(own)
+        look = "each => { const s = getComputedStyle(each); return [s.appearance, s.backgroundImage, s.paddingRight] }"
+        for each in page.locator("select").all():
+            appearance, image, padding = each.evaluate(look)
+            assert (appearance, image.count("linear-gradient")) == ("none", 2)
+            assert float(padding.removesuffix("px")) > 40
+        assert page.locator("select").count() > 0
+        page.screenshot(path=pictures / f"preferences-{width}-{scheme}.png", full_page=True)
+        page.close()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.robotparser import RobotFileParser
+from xml.etree import ElementTree
 
 import feedparser
 import pytest
+from lxml import html as lxml_html
 from starlette.testclient import TestClient
 
 from digest.config.mail import ThemeSection
@@ -13,7 +16,9 @@ from digest.domain.articles import FoundArticle
 from digest.store import articles
 from digest.web import create_web
 from digest.web.dress import dress
+from digest.web.signposts import icon, robots
 from tests.service import SATURDAY, Service, every_candidate
+from tests.web.gates import gate
 
 PATHS = ["/", "/snippet", "/archive", "/archive/feed.xml", "/assets/pages.css", "/healthz", "/readyz", "/nowhere"]
 
@@ -184,3 +189,71 @@ def test_the_foot_of_a_page_says_the_sites_name_once(tmp_path, address, line):
     with TestClient(create_web(service.app, service.clock)) as client:
         assert f"<span>{line}</span>" in client.get("/").text
     service.close()
+
+
+# --- what browsers and crawlers ask for by themselves -----------------------------------------------------------
+
+
+def test_crawlers_are_kept_from_pages_for_one_reader_and_let_into_the_archive(web):
+    reply = web.client.get("/robots.txt")
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    rules = RobotFileParser()
+    rules.parse(reply.text.splitlines())
+    links, base = web.service.app.links, "https://recap.example.com"
+    private = [links.unsubscribe(1), links.preferences(1), links.preview(1), f"{base}/confirm/x", f"{base}/own-data/x"]
+    private += [f"{base}/forget/x", f"{base}/return/x", f"{base}/api/v1/progress/x", f"{base}/r/x", f"{base}/metrics"]
+    assert [url for url in private if rules.can_fetch("Any", url)] == []
+    public = ["/", "/subscribe", "/archive", "/archive/1", "/archive/feed.xml", "/assets/pages.css", "/img/x.jpg"]
+    assert [path for path in public if not rules.can_fetch("Any", base + path)] == []
+
+
+def test_an_archive_that_is_not_to_be_listed_can_be_read_so_that_its_noindex_is_seen():
+    text = robots("/recap", archive_noindex=True)
+    assert "noindex" in text and "noindex" not in robots("", archive_noindex=False)
+    assert "Allow: /recap/archive\n" in text and "Disallow: /recap/confirm/\n" in text
+
+
+@pytest.mark.parametrize("path", ["/favicon.ico", "/favicon.svg"])
+def test_the_icon_is_the_first_letter_on_the_colour_of_the_site(web, path):
+    reply = web.client.get(path)
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "image/svg+xml")
+    drawn = ElementTree.fromstring(reply.text)
+    assert [each.get("fill") for each in drawn] == ["#a3172a", "#ffffff"]
+    assert "".join(drawn.itertext()).strip() == "T"
+    assert 'href="/favicon.svg"' in web.client.get("/").text
+
+
+def test_any_name_makes_an_icon():
+    assert ">&lt;" not in icon("<&", "#ffffff", "#000000") and ">D<" in icon("<&", "#ffffff", "#000000")
+    assert ">Ż<" in icon("„żółw”", "#ffffff", "#000000")
+
+
+def test_what_is_asked_for_by_itself_is_found_below_a_path_too(tmp_path):
+    web = {"base_url": "https://x.example.com/recap", "secret": "a secret of at least thirty-two characters"}
+    with gate(tmp_path, web=web) as made:
+        page = made.client.get("/recap/subscribe")
+        assert 'action="/recap/subscribe"' in page.text and 'href="/recap/favicon.svg"' in page.text
+        assert made.client.get("/recap/favicon.svg").status_code == 200
+        assert "Disallow: /recap/confirm/" in made.client.get("/recap/robots.txt").text
+
+
+def test_the_address_the_form_is_sent_to_shows_the_form(web):
+    reply = web.client.get("/subscribe")
+    assert reply.status_code == 200 and 'action="/subscribe"' in reply.text
+    assert '<link rel="canonical" href="https://recap.example.com/">' in reply.text
+    assert web.client.head("/subscribe").status_code == 200
+    assert web.client.put("/subscribe").status_code == 405
+
+
+def test_no_word_of_an_error_page_breaks_at_its_hyphen(web):
+    assert "sign-up" not in web.client.get("/nowhere").text.partition("<main>")[2]
+
+
+def test_code_is_code_in_the_page_of_the_api_and_every_box_has_a_name(web):
+    for path in ("/api/docs", "/snippet"):
+        page = lxml_html.document_fromstring(web.client.get(path).text)
+        boxes = page.xpath("//pre[@tabindex]")
+        names = [each.get("aria-label") for each in boxes]
+        assert boxes and all(names) and len(set(names)) == len(names), path
+        assert "`" not in page.xpath("string(//main)"), path
+    assert "<code>stamp</code>" in web.client.get("/api/docs").text

@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from lxml import html as lxml_html
 
 from digest.domain.addresses import Address
 from digest.domain.subscribers import EventKind, Evidence, Way
 from digest.errors import NotFound
 from digest.store import consent
 from digest.subscribing import preferring, suppressing
+from tests.web.gates import gate
+from tests.web.readers import TWO
 
 ALICE = "alice@example.com"
 
@@ -225,3 +228,53 @@ def test_the_host_header_cannot_steer_a_link(web):
     web.service.deliver_all()
     assert b"evil.example" not in web.smtpd.received_by(ALICE)[-1].data
     assert web.link(ALICE, "confirm")
+
+
+# --- the form --------------------------------------------------------------------------------------------------
+
+
+def form_of(reply):
+    (form,) = lxml_html.document_fromstring(reply.text).xpath("//form")
+    return form
+
+
+def words_of(form, name):
+    """What the page says under that id, as a person reads it."""
+    return " ".join(form.get_element_by_id(name).text_content().split())
+
+
+PRIVACY = {"privacy_url": "https://news.example.com/privacy", "privacy_version": "2026-05"}
+
+
+@pytest.mark.parametrize("language", ["en", "pl", "uk"])
+@pytest.mark.parametrize("chosen", ["weekly", "sport"])
+def test_what_is_kept_is_the_consent_that_stands_by_the_choice(tmp_path, chosen, language):
+    site = {"name": "Post", "url": "https://news.example.com", "languages": ["en", "pl", "uk"]}
+    with gate(tmp_path, **TWO, site=site, subscribing=PRIVACY) as web:
+        form = form_of(web.client.get("/", params={"lang": language}))
+        (radio,) = form.xpath(f".//input[@type='radio'][@value='{chosen}']")
+        shown = words_of(form, radio.get("aria-describedby"))
+        assert radio.getparent().text_content().count(PRIVACY["privacy_url"]) == 1
+        fields = dict(form.fields) | {"email": ALICE, "newsletter": chosen}
+        assert web.client.post(form.action, data=fields).status_code == 200
+        assert " ".join(events(web)[0].evidence.wording.split()) == shown
+        assert f"{PRIVACY['privacy_url']} (2026-05)" in shown
+
+
+def test_of_several_consents_only_that_of_the_choice_is_seen(web):
+    assert ".choice input:not(:checked) ~ .small { display: none; }" in web.client.get("/assets/pages.css").text
+
+
+def test_a_mistake_is_told_by_its_field_and_the_field_has_the_focus(web):
+    form = form_of(web.client.post("/subscribe", data={"email": "anna@"}))
+    field = form.get_element_by_id("email")
+    told = form.get_element_by_id(field.get("aria-describedby"))
+    assert told.get("role") == "alert"
+    assert told.getnext() is field
+    assert told.getprevious().tag == "label"
+    assert (field.get("aria-invalid"), "autofocus" in field.attrib) == ("true", True)
+    again = form_of(web.client.post("/subscribe", data={"email": ALICE, "page": "yes"}))
+    (button,) = again.xpath(".//button")
+    assert "once more" in again.get_element_by_id(button.get("aria-describedby")).text_content()
+    assert button.getprevious().get("role") == "status"
+    assert "autofocus" not in again.get_element_by_id("email").attrib
