@@ -42,6 +42,7 @@ def kind_of_status(status: str) -> ReportKind:
     """What an enhanced status code (RFC 3463) says about the reader; only some 5.1.x and 5.2.1 speak of the mailbox."""
     if _HARD.fullmatch(status):
         return ReportKind.HARD
-    if status.startswith(("5.7.", "4.7.")) or status in ("5.1.7", "5.1.8"):  # the last two: our own address
+    # 5.6: what our mail is made of; 5.1.7 and 5.1.8: our own address
+    if status.startswith(("5.6.", "5.7.", "4.7.")) or status in ("5.1.7", "5.1.8"):
         return ReportKind.POLICY
     return ReportKind.SOFT
