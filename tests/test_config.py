@@ -259,3 +259,27 @@ def test_a_folder_of_templates_must_be_there(write, tmp_path):
     assert "theme.templates: there is no folder 'templates'" in problems(path)
     (tmp_path / "templates").mkdir()
     assert read_config(path, {}).theme.templates == "templates"
+
+
+def test_lengths_of_time_are_shown_as_they_are_typed(write):
+    text = GOOD + '[subscribing]\nconfirm_within = "36h"\ncool_down = "0s"\nmin_form_time = "1.5s"\nkeep_ip = "2w"\n'
+    config = read_config(write(text), {})
+    shown = config.model_dump(mode="json", by_alias=True)["subscribing"]
+    assert [shown[name] for name in ("confirm_within", "cool_down", "min_form_time", "keep_ip")] == [
+        "36h",
+        "0s",
+        "1.5s",
+        "2w",
+    ]
+    assert shown["remind_after"] == "1d" and shown["purge_after"] == "30d"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('min_form_time = "2d"', "nobody looks at a form for that long"),
+        ('confirm_within = "0s"', "no link could be pressed in time"),
+    ],
+)
+def test_a_form_nobody_could_pass_is_refused(write, line, said):
+    assert said in problems(write(GOOD + f"[subscribing]\n{line}\n"))

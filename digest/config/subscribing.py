@@ -37,6 +37,9 @@ class Captcha(Section):
         return self
 
 
+_PATIENCE, _A_MOMENT = timedelta(minutes=5), timedelta(minutes=1)
+
+
 class Subscribing(Section):
     """How sign-ups are answered."""
 
@@ -71,6 +74,20 @@ class Subscribing(Section):
             value.format(title="", site="")
         except (LookupError, ValueError, AttributeError):
             raise ValueError("of braces only {title} and {site} may stand in it; write {{ and }} for others") from None
+        return value
+
+    @field_validator("min_form_time")
+    @classmethod
+    def _can_be_waited(cls, value: timedelta) -> timedelta:
+        if value > _PATIENCE:
+            raise ValueError("nobody looks at a form for that long; write 5m at most")
+        return value
+
+    @field_validator("confirm_within")
+    @classmethod
+    def _can_be_met(cls, value: timedelta) -> timedelta:
+        if value < _A_MOMENT:
+            raise ValueError("no link could be pressed in time; write 1m at least, better some days")
         return value
 
     @field_validator("refused_domains")

@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from digest.domain.addresses import Address
 from digest.errors import InvalidAddress
@@ -31,6 +31,14 @@ def _duration(value: object) -> object:
     if isinstance(value, str | int | float):  # a bare number could be of anything
         raise ValueError('write a number and a unit in quotes: "30s", "15m", "12h", "3d" or "2w"')
     return value
+
+
+def _as_typed(value: timedelta) -> str:
+    """As a person would write it: "90m" becomes that again, in the largest unit that leaves no rest."""
+    seconds = value.total_seconds()
+    lengths = {unit: timedelta(**{name: 1}).total_seconds() for unit, name in reversed(_UNITS.items())}
+    unit = next((unit for unit, length in lengths.items() if seconds and seconds % length == 0), "s")
+    return f"{seconds / lengths[unit]:g}{unit}"
 
 
 def _web_address(value: str) -> str:
@@ -128,7 +136,7 @@ Colour = Annotated[str, BeforeValidator(lambda v: _colour(v) if isinstance(v, st
 Fonts = Annotated[str, BeforeValidator(lambda v: _fonts(v) if isinstance(v, str) else v)]
 Pixels = Annotated[int, BeforeValidator(_pixels)]
 Picture = Annotated[str, BeforeValidator(lambda v: _picture(v) if isinstance(v, str) else v)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(_as_typed, when_used="json")]
 WebAddress = Annotated[str, BeforeValidator(lambda v: _web_address(v) if isinstance(v, str) else v)]
 PublicAddress = Annotated[str, BeforeValidator(lambda v: _public_address(v) if isinstance(v, str) else v)]
 WebPage = Annotated[str, BeforeValidator(lambda v: _web_page(v) if isinstance(v, str) else v)]
