@@ -71,25 +71,30 @@ class _Case:
 def receive(
     store: Store, links: Links, report: Report, now: datetime, *, via: str = "pipe", rule: SoftRule | None = None
 ) -> Followed:
+    """Act on one report: see `act`."""
+    with store.begin() as tx:
+        return act(tx, links, report, now, via=via, rule=rule)
+
+
+def act(
+    tx: Transaction, links: Links, report: Report, now: datetime, *, via: str = "pipe", rule: SoftRule | None = None
+) -> Followed:
     """Act on a report. `via` is where it came in; `rule` says when soft bounces mean that a mailbox is given up."""
     kind = report.kind
-    if kind is ReportKind.OTHER:
+    delivery_id, subscription_id = (0, 0) if kind is ReportKind.OTHER else _whose(links, report)
+    if not delivery_id and not subscription_id:
         return Followed(kind)
-    with store.begin() as tx:
-        delivery_id, subscription_id = _whose(links, report)
-        if not delivery_id and not subscription_id:
-            return Followed(kind)
-        returned = bounces.returned(tx, delivery_id) if delivery_id else bounces.latest(tx, subscription_id)
-        subscription_id = returned.subscription_id if returned else subscription_id
-        subscription = subscribers.subscription(tx, subscription_id) if subscription_id else None
-        if subscription is None:
-            return Followed(kind, delivery_id, "the reader is gone already", is_ours=True)
-        words = kept_words(report.words, subscription.address.text)
-        case = _Case(report, subscription, returned, words, via, now)
-        if doubt := _doubt(case):
-            return Followed(kind, delivery_id, doubt, is_ours=True)
-        consequence = _follow(tx, links, case, rule or SoftRule())
-        return Followed(kind, returned.id if returned else 0, consequence, is_ours=True)
+    returned = bounces.returned(tx, delivery_id) if delivery_id else bounces.latest(tx, subscription_id)
+    subscription_id = returned.subscription_id if returned else subscription_id
+    subscription = subscribers.subscription(tx, subscription_id) if subscription_id else None
+    if subscription is None:
+        return Followed(kind, delivery_id, "the reader is gone already", is_ours=True)
+    words = kept_words(report.words, subscription.address.text)
+    case = _Case(report, subscription, returned, words, via, now)
+    if doubt := _doubt(case):
+        return Followed(kind, delivery_id, doubt, is_ours=True)
+    consequence = _follow(tx, links, case, rule or SoftRule())
+    return Followed(kind, returned.id if returned else 0, consequence, is_ours=True)
 
 
 def _whose(links: Links, report: Report) -> tuple[int, int]:

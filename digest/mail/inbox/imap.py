@@ -34,6 +34,7 @@ class ImapInbox:
         self._processed = processed
         self._session: IMAPClient | None = None
         self._validity = 0
+        self._last = 0  # UID that was looked at
         self.name = f"imap {login.username}@{login.host} {folder}"
 
     def __enter__(self) -> ImapInbox:
@@ -75,17 +76,22 @@ class ImapInbox:
         return self._session
 
     def waiting(self, remembered: Mapping[str, Any]) -> Iterator[list[Waiting]]:
-        """What has a UID beyond the last one; sizes are asked for first (RFC822.SIZE)."""
-        last = int(remembered.get("uid", 0)) if remembered.get("validity") == self._validity else 0
+        """What has a UID beyond the last one, or was acted on; sizes are asked for first (RFC822.SIZE)."""
+        known = remembered if remembered.get("validity") == self._validity else {}
+        self._last = last = int(known.get("uid", 0))
+        acted_on = {int(uid) for uid in known.get("acted_on", ())}
         with self._said():
             # `n:*` always names the last message, also when its UID is smaller than n.
-            found = sorted(uid for uid in self._open.search(["UID", f"{last + 1}:*"]) if uid > last)
+            fresh = {uid for uid in self._open.search(["UID", f"{last + 1}:*"]) if uid > last}
+            found = sorted(
+                fresh.union(self._open.search(["UID", ",".join(map(str, sorted(acted_on)))]) if acted_on else ())
+            )
         for start in range(0, len(found), _SIZES_AT_ONCE):
             with self._said():
                 sizes = self._open.fetch(found[start : start + _SIZES_AT_ONCE], ["RFC822.SIZE"])
-            known = [Waiting(str(uid), int(sizes[uid][b"RFC822.SIZE"])) for uid in sorted(sizes)]
-            for place in range(0, len(known), BATCH):
-                yield known[place : place + BATCH]
+            waiting = [Waiting(str(uid), int(sizes[uid][b"RFC822.SIZE"]), uid in acted_on) for uid in sorted(sizes)]
+            for place in range(0, len(waiting), BATCH):
+                yield waiting[place : place + BATCH]
 
     def contents(self, batch: Sequence[Waiting]) -> Iterator[tuple[Waiting, bytes]]:
         """The messages, as many in one command as fit into two megabytes; BODY.PEEK leaves them unseen."""
@@ -117,8 +123,10 @@ class ImapInbox:
             # Without UIDPLUS they stay marked: EXPUNGE would delete what somebody else has marked too.
 
     def remember(self, batch: Sequence[Waiting], done: Sequence[Waiting]) -> Mapping[str, Any]:
-        """The last UID that was looked at, and of which life of the folder it is."""
-        return {"validity": self._validity, "uid": max(int(each.key) for each in batch)}
+        """The last UID that was looked at, of which life of the folder it is, and what is to go."""
+        self._last = max([self._last, *(int(each.key) for each in batch)])
+        acted_on = [int(each.key) for each in done]
+        return {"validity": self._validity, "uid": self._last, "acted_on": acted_on}
 
     @property
     def tells(self) -> bool:

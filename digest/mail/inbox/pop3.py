@@ -23,6 +23,7 @@ class Pop3Inbox:
         self._session: poplib.POP3 | None = None
         self._numbers: dict[str, int] = {}
         self._left: set[str] = set()
+        self._acted_on: set[str] = set()
         self.name = f"pop3 {login.username}@{login.host}"
 
     def __enter__(self) -> Pop3Inbox:
@@ -74,7 +75,9 @@ class Pop3Inbox:
             ids = _pairs(self._open.uidl()[1])
         self._numbers = {uid: int(number) for number, uid in ids}
         self._left = set(remembered.get("ids", ())) & set(self._numbers)
-        fresh = [Waiting(uid, int(sizes.get(number, "0"))) for number, uid in ids if uid not in self._left]
+        self._acted_on = set(remembered.get("acted_on", ())) & set(self._numbers)
+        known = [Waiting(uid, int(sizes.get(number, "0")), uid in self._acted_on) for number, uid in ids]
+        fresh = [each for each in known if each.key not in self._left]
         for start in range(0, len(fresh), BATCH):
             yield fresh[start : start + BATCH]
 
@@ -92,9 +95,11 @@ class Pop3Inbox:
                 self._open.dele(self._numbers[each.key])
 
     def remember(self, batch: Sequence[Waiting], done: Sequence[Waiting]) -> Mapping[str, Any]:
-        """The ids that stay."""
-        self._left |= {each.key for each in batch} - {each.key for each in done}
-        return {"ids": sorted(self._left)}
+        """The ids that stay, and those that go if the session ends well: which only the next one sees."""
+        acted_on = {each.key for each in done}
+        self._acted_on |= acted_on
+        self._left |= {each.key for each in batch} - acted_on
+        return {"ids": sorted(self._left), "acted_on": sorted(self._acted_on)}
 
     @property
     def tells(self) -> bool:
