@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from digest.store import Store, Transaction, mailboxes, marks
 from digest.store.migrate import migrate
 from tests.servers import dovecot, free_port
 from tests.servers.dovecot import PASSWORD, USER, Dovecot
+from tests.servers.smtpd import RecordingServer
 
 NOW = datetime(2026, 11, 28, 7, tzinfo=UTC)
 Look = Callable[[bytes], bytes]
@@ -93,6 +95,12 @@ def server(shared: Dovecot) -> Dovecot:
         (shared.mail / name).mkdir()
         shutil.chown(shared.mail / name, "nobody", "nogroup")
     return shared
+
+
+@pytest.fixture
+def smtpd() -> Iterator[RecordingServer]:
+    with RecordingServer() as server:
+        yield server
 
 
 @pytest.fixture
@@ -326,6 +334,57 @@ def test_trouble_is_said_in_one_clear_line_without_the_password(server, kind, ch
         pass
     assert said in str(caught.value)
     assert "\n" not in str(caught.value) and PASSWORD not in str(caught.value)
+
+
+@pytest.fixture
+def web() -> Iterator[int]:
+    """The port of a web server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["imap", "pop3"])
+@pytest.mark.parametrize(
+    ("security", "behind", "said"),
+    [
+        ("tls", "", "there is no TLS at port {port}: set [bounces] port = {tls} with security = "),
+        ("starttls", "s", 'port {port} wants TLS from the first byte: set [bounces] security = "tls"'),
+        ("none", "s", 'port {port} wants TLS from the first byte: set [bounces] security = "tls"'),
+        ("tls", "web", "there is no TLS at port {port}: set [bounces] port = {tls}"),
+        ("starttls", "web", "port {port} says nothing, so it is no {name} server: set [bounces] port = {tls}"),
+        ("none", "web", 'or port = {plain} with security = "starttls"'),
+    ],
+)
+def test_a_wrong_port_is_said_with_what_to_set(server, web, kind, security, behind, said):
+    port = web if behind == "web" else getattr(server, kind + behind)
+    tls, plain = (993, 143) if kind == "imap" else (995, 110)
+    with pytest.raises(MailboxError) as caught, opener(server, f"{kind} {security}", port=port, timeout=1.0)():
+        pass
+    assert said.format(port=port, tls=tls, plain=plain, name=kind.upper()) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["imap", "pop3"])
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_certificate_that_is_not_accepted_is_said_with_what_to_set(server, kind, security, tmp_path):
+    for change, said in (
+        ({"ca_file": ""}, "set [bounces] ca_file"),
+        ({"host": "127.1"}, "set [bounces] host"),  # another way to write 127.0.0.1
+        ({"ca_file": str(tmp_path / "nowhere.pem")}, "[bounces] ca_file cannot be read: No such file"),
+        ({"ca_file": str(server.certificate.authority.parent / "said")}, "no certificate in PEM"),
+    ):
+        with pytest.raises(MailboxError) as caught, opener(server, f"{kind} {security}", **change)():
+            pass
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["imap", "pop3"])
+def test_a_server_of_another_kind_or_without_starttls_is_said(server, smtpd, store, kind):
+    with pytest.raises(MailboxError, match=f"says .*220.* no {kind.upper()} server"):
+        opener(server, f"{kind} none", port=smtpd.port, timeout=5.0)().__enter__()
+    with dovecot.running(ssl="no") as plain, pytest.raises(MailboxError, match="offers no STARTTLS"):
+        opener(plain, f"{kind} starttls")().__enter__()
 
 
 def test_a_folder_that_is_not_there_is_named(server, tmp_path):
