@@ -96,7 +96,7 @@ def test_another_reason_survives_the_lifting_of_a_domain(store):
     assert kinds(store) == {"anna@bad.example": "operator"}
 
 
-@pytest.mark.parametrize("kind", [SuppressionKind.COMPLAINED, SuppressionKind.OPERATOR])
+@pytest.mark.parametrize("kind", [SuppressionKind.COMPLAINED, SuppressionKind.REPORTED, SuppressionKind.OPERATOR])
 def test_what_is_said_of_a_reader_while_their_domain_is_suppressed_outlasts_the_domain(store, kind):
     bring(store, "anna@bad.example")
     suppressing.suppress_domain(store, LINKS, "bad.example", "all of them", NOW)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from digest.domain.bouncing import (
     CAN_COME_BACK,
+    OPEN_TO_ALL,
     TOO_OLD,
     Bounce,
     Outcome,
@@ -56,6 +57,11 @@ class _Case:
     @property
     def provider(self) -> str:
         return provider_of(self.subscription.address.domain)
+
+    @property
+    def is_vouched_complaint(self) -> bool:
+        """Whether a provider that proved who it is says so; by mail, whoever holds a forwarded mail can."""
+        return self.report.kind is ReportKind.COMPLAINT and self.via not in OPEN_TO_ALL
 
     @property
     def reason(self) -> str:
@@ -142,7 +148,7 @@ def _doubt(case: _Case) -> str:
 
 
 def _follow(tx: Transaction, links: Links, case: _Case, rule: SoftRule) -> str:
-    if case.returned and not bounces.record(tx, case.bounce()):
+    if case.returned and not (bounces.record(tx, case.bounce()) or _is_vouched_for_now(tx, case)):
         return "it was known already"
     match case.report.kind:
         case ReportKind.HARD:
@@ -152,11 +158,17 @@ def _follow(tx: Transaction, links: Links, case: _Case, rule: SoftRule) -> str:
         case ReportKind.COMPLAINT:
             _leave(tx, case, Way.COMPLAINT)
             _conclude(tx, case, Outcome.SUPPRESSED)
-            return _suppress(tx, links, case, SuppressionKind.COMPLAINED, f"complaint: {case.words}")
+            kind = SuppressionKind.COMPLAINED if case.is_vouched_complaint else SuppressionKind.REPORTED
+            return _suppress(tx, links, case, kind, f"complaint: {case.words}")
         case ReportKind.LEFT:
             return "unsubscribed" if _leave(tx, case, Way.LINK) else "had unsubscribed already"
     _conclude(tx, case, Outcome.TOLD)
     return "nothing changes; the desk is told"
+
+
+def _is_vouched_for_now(tx: Transaction, case: _Case) -> bool:
+    """Whether it was only said by mail until now."""
+    return case.is_vouched_complaint and bounces.vouch(tx, case.bounce())
 
 
 # --- hard: the mailbox does not exist ------------------------------------------------------------
@@ -260,7 +272,7 @@ def _suppress_address(
     suppression = Suppression(address_hash, kind, reason, now, by=by, subscriber_id=reader.subscriber_id)
     new = suppressions.suppress(tx, suppression)
     if new:
-        way = Way.COMPLAINT if kind is SuppressionKind.COMPLAINED else Way.BOUNCE
+        way = Way.BOUNCE if kind is SuppressionKind.BOUNCED else Way.COMPLAINT
         evidence = Evidence(way, form=reason)
         consent.record(tx, reader.subscriber_id, "", EventKind.SUPPRESSED, evidence, now)
     return new

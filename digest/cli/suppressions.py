@@ -93,7 +93,7 @@ def lift(
             return
         found = suppressing.lift(opening.store, opening.links, parse(subject), reason, clock())
     say(f"{subject} may be mailed again; it was suppressed as {found.kind}: {found.reason}.")
-    if found.kind in (SuppressionKind.COMPLAINED, SuppressionKind.FORGOTTEN):
+    if found.kind in (SuppressionKind.COMPLAINED, SuppressionKind.REPORTED, SuppressionKind.FORGOTTEN):
         say("  They wished to be left alone: be sure that they have changed their mind.", "yellow")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from digest.domain.bouncing import Bounce, Outcome, Returned
+from digest.domain.bouncing import OPEN_TO_ALL, Bounce, Outcome, Returned
 from digest.domain.deliveries import DeliveryState
 from digest.domain.pace import domains_of
 from digest.domain.reports import ReportKind
@@ -45,6 +45,12 @@ def record(tx: Connection, bounce: Bounce) -> bool:
     }
     statement = insert(tx, bounces).values(values).on_conflict_do_nothing(index_elements=["delivery_id", "kind"])
     return tx.scalar(statement.returning(bounces.c.id)) is not None
+
+
+def vouch(tx: Connection, bounce: Bounce) -> bool:
+    """It was known already, from where anybody can write; now it is vouched for. False when it was before."""
+    these = (bounces.c.delivery_id == bounce.delivery_id, bounces.c.kind == bounce.kind, bounces.c.via.in_(OPEN_TO_ALL))
+    return tx.execute(sa.update(bounces).where(*these).values(via=bounce.via)).rowcount == 1
 
 
 def returned(tx: Connection, delivery_id: int) -> Returned | None:

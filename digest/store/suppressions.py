@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from digest.domain.suppressions import (
-    GIVES_WAY,
-    TAKES_THE_PLACE,
+    TAKES_THE_PLACE_OF,
     SuppressedDomain,
     Suppression,
     SuppressionChange,
@@ -69,8 +68,8 @@ def hold_for_domain(tx: Connection, name: str, lifted: Suppression) -> None:
 def suppress_some(tx: Connection, several: Sequence[Suppression]) -> set[str]:
     """Suppress a few hundred addresses, each once; returns the hashes of those that were not suppressed already.
 
-    A complaint and the operator's word take the place of what the reader could have lifted, and of a domain's, which
-    goes again with the domain.
+    What stands longer takes the place of what the reader could have lifted, and of a domain's, which goes again with
+    the domain.
     """
     if not several:
         return set()
@@ -82,7 +81,12 @@ def suppress_some(tx: Connection, several: Sequence[Suppression]) -> set[str]:
             **{name: new_one[name] for name in ("kind", "reason", "by", "domain", "at")},
             "subscriber_id": sa.func.coalesce(new_one.subscriber_id, known.subscriber_id),
         },
-        where=sa.and_(_is_one_of(known.kind, GIVES_WAY), _is_one_of(new_one.kind, TAKES_THE_PLACE)),
+        where=sa.or_(
+            *(
+                sa.and_(_is_one_of(new_one.kind, [kind]), _is_one_of(known.kind, others))
+                for kind, others in TAKES_THE_PLACE_OF.items()
+            )
+        ),
     )
     new = set(tx.scalars(statement.returning(suppressions.c.address_hash), [_values(each) for each in several]))
     own = {each.address_hash: each for each in several if each.address_hash in new and not each.domain}
