@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -18,6 +17,7 @@ from digest.errors import NotFound
 from digest.store import bounces, consent, subscribers, suppressions
 from digest.store.schema import bounces as schema_bounces
 from digest.store.schema import deliveries
+from digest.subscribing import suppressing
 from tests.servers.smtpd import Fault, RecordingServer
 from tests.service import SATURDAY, Service
 
@@ -196,9 +196,13 @@ def press(post, address):
     """Sign up, and press the button in the mail that came."""
     post.service.sign_up(address)
     post.service.deliver_all()
-    text = post.service.smtpd.received_by(address)[-1].parsed.get_body(("plain",)).get_content()
-    token = re.search(r"/confirm/(\S+)", text)[1]
-    store, links = post.app.store, post.app.links
+    assert "/confirm/" in post.service.smtpd.received_by(address)[-1].parsed.get_body(("plain",)).get_content()
+    confirm(post, address)
+
+
+def confirm(post, address):
+    found, store, links = post.service.find(address), post.app.store, post.app.links
+    token = links.confirm(found.id, found.requested_at).rpartition("/")[2]
     subscribing.confirm(store, links, token, Evidence(Way.LINK), post.service.clock(), timedelta(hours=72))
 
 
@@ -294,6 +298,32 @@ def test_soft_bounces_in_a_row_over_weeks_give_a_mailbox_up(post):
         post.service.clock.forward(WEEK)
     assert followed == ["counted"] * 4 + ["suppressed"]
     assert post.suppression(ANNA).reason.startswith("failing for weeks")
+
+
+@pytest.mark.parametrize("by", ["the desk", "the reader"])
+def test_soft_bounces_from_before_the_address_was_let_go_count_no_more(post, by):
+    def fail(weeks: int) -> list[str]:
+        """A mail a week that comes back soft, and what follows."""
+        followed = []
+        for _ in range(weeks):
+            post.service.clock.forward(WEEK)
+            now = post.service.clock()
+            values = {"mail": "welcome", "subscription_id": post.service.find(ANNA).id, "state": "sent"}
+            with post.app.store.begin() as tx:
+                statement = sa.insert(deliveries).values(**values, queued_at=now, settled_at=now)
+                post.ids[ANNA] = tx.execute(statement.returning(deliveries.c.id)).scalar_one()
+            followed.append(post.receive(post.report(ANNA, SOFT, "452 4.2.2 mailbox full")).consequence)
+        return followed
+
+    assert fail(5)[-1] == "suppressed"
+    post.service.clock.forward(timedelta(days=1))
+    if by == "the desk":
+        anna = post.service.find(ANNA).address
+        suppressing.lift(post.app.store, post.app.links, anna, "she has made room", post.service.clock())
+    else:
+        post.service.sign_up(ANNA)
+        confirm(post, ANNA)
+    assert fail(5) == ["counted"] * 4 + ["suppressed"]
 
 
 START = SATURDAY

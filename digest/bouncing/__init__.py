@@ -8,7 +8,7 @@ A report that is read twice counts once. What the desk must hear of is found aft
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from digest.domain.bouncing import (
     CAN_COME_BACK,
@@ -31,6 +31,8 @@ from digest.domain.subscribers import EventKind, Evidence, Subscription, Way
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import InvalidToken, NotFound
 from digest.store import Store, Transaction, bounces, consent, subscribers, suppressions
+
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,10 @@ def settle_held(store: Store, links: Links, provider: str, now: datetime, *, bel
 
 
 def _follow_soft(tx: Transaction, links: Links, case: _Case, rule: SoftRule) -> str:
-    if not is_given_up(bounces.history(tx, case.subscription.subscriber_id), case.now, rule):
+    address_hash = links.address_hash(case.subscription.address.key)
+    # Whoever let the address go believed in it again: it has the whole row before it.
+    since = suppressions.lifted_at(tx, [address_hash]).get(address_hash, _ANY_TIME)
+    if not is_given_up(bounces.history(tx, case.subscription.subscriber_id, since), case.now, rule):
         _conclude(tx, case, Outcome.COUNTED)
         return "counted"
     _conclude(tx, case, Outcome.SUPPRESSED)

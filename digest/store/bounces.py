@@ -76,8 +76,8 @@ def _to_returned(row: sa.Row[Any]) -> Returned:
     return Returned(row.id, row.edition_id or 0, row.subscription_id, DeliveryState(row.state), row.settled_at)
 
 
-def history(tx: Connection, subscriber_id: int) -> list[tuple[datetime, ReportKind | None]]:
-    """What went out to a reader and when, newest first, each with what came back of it."""
+def history(tx: Connection, subscriber_id: int, since: datetime) -> list[tuple[datetime, ReportKind | None]]:
+    """What went out to a reader from then on and when, newest first, each with what came back of it."""
     query = (
         sa.select(deliveries.c.queued_at, sa.func.min(bounces.c.kind))
         .select_from(
@@ -86,7 +86,11 @@ def history(tx: Connection, subscriber_id: int) -> list[tuple[datetime, ReportKi
                 sa.and_(bounces.c.delivery_id == deliveries.c.id, bounces.c.kind.in_(_OF_THE_MAILBOX)),
             )
         )
-        .where(subscriptions.c.subscriber_id == subscriber_id, deliveries.c.state == DeliveryState.SENT)
+        .where(
+            subscriptions.c.subscriber_id == subscriber_id,
+            deliveries.c.state == DeliveryState.SENT,
+            deliveries.c.queued_at >= since,
+        )
         .group_by(deliveries.c.id, deliveries.c.queued_at)
         .order_by(deliveries.c.id.desc())
         .limit(_LONGEST_ROW)

@@ -212,6 +212,14 @@ def changes(tx: Connection, subject: str) -> list[SuppressionChange]:
     ]
 
 
+def lifted_at(tx: Connection, subjects: Collection[str]) -> dict[str, datetime]:
+    """When addresses, by their hashes, or domains were let go the last time; those that never were are left out."""
+    last = sa.func.max(suppression_log.c.at, type_=suppression_log.c.at.type).label("at")
+    these = (suppression_log.c.subject.in_(subjects), suppression_log.c.lifted)
+    query = sa.select(suppression_log.c.subject, last).where(*these).group_by(suppression_log.c.subject)
+    return {row.subject: row.at for row in tx.execute(query)}
+
+
 def _log(tx: Connection, suppression: Suppression, *, lifted: bool) -> None:
     tx.execute(sa.insert(suppression_log).values(_line(suppression, lifted=lifted)))
 
