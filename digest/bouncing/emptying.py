@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -25,6 +26,7 @@ log = logging.getLogger("digest.bounces")
 Message = TypeVar("Message")  # what a message is once it was read
 Read = Callable[[bytes], Message]
 Act = Callable[[Transaction, Message], Followed]
+Step = Callable[[Transaction], AbstractContextManager[None]]
 _TRIES = 5  # of a batch that somebody else's transaction gets in the way of
 
 
@@ -76,28 +78,45 @@ def _act_on_all(
     now: datetime,
 ) -> Mapping[str, Followed]:
     """What follows from a batch, by the messages' keys; stored with our place, or nothing of it is."""
+    step: Step = _at_once  # a savepoint for each would cost an eighth of it all, for what hardly ever happens
     for tries_left in reversed(range(_TRIES)):
         try:
             with store.begin() as tx:
-                followed = {each.key: _act_on(tx, inbox, act, message) for each, message in messages}
+                followed = {each.key: _act_on(tx, inbox, act, message, step) for each, message in messages}
                 mailboxes.keep(tx, inbox.name, inbox.remember(batch, _done(batch, followed)), now)
                 return followed
         except StoreConflict:
             if not tries_left:
                 raise
-    raise AssertionError("unreachable")
+        except _Stumbled:
+            step = apart
+    raise StoreConflict("others came first each time")
 
 
-def _act_on(tx: Transaction, inbox: Inbox, act: Act[Message], message: Message) -> Followed:
-    """What follows from a message. One that we stumble over takes nothing of the others along."""
+def _act_on(tx: Transaction, inbox: Inbox, act: Act[Message], message: Message, step: Step) -> Followed:
+    """What follows from a message. One that we stumble over is left for people, and takes none of the others along."""
     try:
-        with apart(tx):
+        with step(tx):
             return act(tx, message)
-    except DigestError:  # the database is away, say: read all of it again
+    except (DigestError, _Stumbled):  # the database is away, say: read all of it again
         raise
     except Exception:
         _say_that_we_stumbled(inbox)
         return Followed(ReportKind.OTHER)
+
+
+class _Stumbled(Exception):
+    """All of a batch is to be done again, each message apart."""
+
+
+@contextmanager
+def _at_once(tx: Transaction) -> Iterator[None]:
+    try:
+        yield
+    except DigestError:
+        raise
+    except Exception as error:
+        raise _Stumbled from error
 
 
 def _say_that_we_stumbled(inbox: Inbox) -> None:
