@@ -33,6 +33,7 @@ STATES = (
     "confirmed",
     "unsubscribed",
     "bounced",
+    "reported",
     "complained",
     "forgotten",
     "domain",
@@ -62,12 +63,12 @@ def fill(web, tries: int) -> None:
             request = subscribing.SignUp(typed, "weekly", "en", "", Evidence(Way.FORM))
             subscribing.sign_up(store, links, request, limits, at)
             found = suppressing.find(store, typed)[0]
-            if state in ("confirmed", "unsubscribed", "bounced", "complained"):
+            if state in ("confirmed", "unsubscribed", "bounced", "reported", "complained"):
                 token = links.confirm(found.id, found.requested_at).rpartition("/")[2]
                 subscribing.confirm(store, links, token, Evidence(Way.LINK), at, timedelta(days=1))
             if state == "unsubscribed":
                 preferring.leave(store, found.id, Evidence(Way.LINK), at)
-            if state in ("bounced", "complained"):
+            if state in ("bounced", "reported", "complained"):
                 hashed = links.address_hash(typed.key)
                 with store.begin() as tx:
                     held = Suppression(hashed, SuppressionKind(state), "x", at, subscriber_id=found.subscriber_id)

@@ -17,6 +17,7 @@ from digest.errors import NotFound
 from digest.store import bounces, consent, subscribers, suppressions
 from digest.store.schema import bounces as schema_bounces
 from digest.store.schema import deliveries
+from digest.subscribing import suppressing
 from tests.servers.smtpd import Fault, RecordingServer
 from tests.service import SATURDAY, Service
 
@@ -74,6 +75,7 @@ def make(store_url, tmp_path, smtpd):
 
     def make(readers: int = 3) -> Post:
         made.append(Service(tmp_path, store_url, smtpd.port))
+        made[-1].smtpd = smtpd
         return Post(made[-1], readers)
 
     yield make
@@ -109,7 +111,7 @@ def test_the_token_may_be_the_message_id_or_the_unsubscribe_link_too(post):
     assert post.receive(by_id).consequence == "suppressed"
     by_link = Report(COMPLAINT, "abuse", unsubscribe_links=("https://x/", links.unsubscribe(subscription.id)))
     assert post.receive(by_link).consequence == "suppressed"
-    assert post.suppression("reader1@example.com").kind is SuppressionKind.COMPLAINED
+    assert post.suppression("reader1@example.com").kind is SuppressionKind.REPORTED
     third = post.service.find("reader2@example.com")
     by_mailto = "mailto:" + links.leave_by_mail("leave@news.example.com", third.id) + "?subject=unsubscribe"
     assert post.receive(Report(COMPLAINT, "abuse", unsubscribe_links=(by_mailto,))).consequence == "suppressed"
@@ -145,12 +147,63 @@ def test_a_reader_who_is_gone_is_no_error(post):
     assert (followed.consequence, followed.is_ours) == ("the reader is gone already", True)
 
 
-def test_a_complaint_unsubscribes_and_suppresses(post):
-    assert post.receive(post.report(ANNA, COMPLAINT, "abuse")).consequence == "suppressed"
+@pytest.mark.parametrize(
+    ("via", "kind"),
+    [
+        ("mailbox", SuppressionKind.REPORTED),
+        ("pipe", SuppressionKind.REPORTED),
+        ("ses", SuppressionKind.COMPLAINED),
+        ("mailgun", SuppressionKind.COMPLAINED),
+    ],
+)
+def test_a_complaint_unsubscribes_and_suppresses_and_is_firm_only_if_a_provider_vouches_for_it(post, via, kind):
+    assert post.receive(post.report(ANNA, COMPLAINT, "abuse"), via=via).consequence == "suppressed"
     assert post.service.find(ANNA).state is SubscriptionState.UNSUBSCRIBED
-    assert post.suppression(ANNA).kind is SuppressionKind.COMPLAINED
+    assert (post.suppression(ANNA).kind, post.suppression(ANNA).is_firm) == (kind, kind is SuppressionKind.COMPLAINED)
     ways = {each.kind: each.evidence.way for each in post.events(ANNA)}
     assert ways[EventKind.UNSUBSCRIBED] is ways[EventKind.SUPPRESSED] is Way.COMPLAINT
+
+
+def test_a_complaint_that_came_by_mail_is_over_when_the_reader_signs_up_again_and_confirms(post):
+    post.receive(post.report(ANNA, COMPLAINT, "abuse"), via="mailbox")
+    press(post, ANNA)
+    assert post.suppression(ANNA) is None
+    assert post.service.find(ANNA).state is SubscriptionState.CONFIRMED
+    assert post.events(ANNA)[-1].kind is EventKind.LIFTED
+    assert post.receive(post.report(ANNA, COMPLAINT, "abuse"), via="mailbox").consequence == "it was known already"
+    assert post.suppression(ANNA) is None
+
+
+def test_a_providers_complaint_stands_whatever_the_reader_signs_up_for(post):
+    post.receive(post.report(ANNA, COMPLAINT, "abuse"), via="ses")
+    sent = len(post.service.smtpd.received)
+    post.service.sign_up(ANNA)
+    post.service.deliver_all()
+    assert len(post.service.smtpd.received) == sent
+    assert post.suppression(ANNA).kind is SuppressionKind.COMPLAINED
+
+
+def test_a_provider_that_vouches_for_what_came_by_mail_makes_it_firm_once(post):
+    complaint = post.report(ANNA, COMPLAINT, "abuse")
+    post.receive(complaint, via="mailbox")
+    assert post.receive(complaint, via="ses").consequence == "suppressed"
+    assert post.suppression(ANNA).kind is SuppressionKind.COMPLAINED
+    for via in ("ses", "mailbox"):
+        assert post.receive(complaint, via=via).consequence == "it was known already"
+
+
+def press(post, address):
+    """Sign up, and press the button in the mail that came."""
+    post.service.sign_up(address)
+    post.service.deliver_all()
+    assert "/confirm/" in post.service.smtpd.received_by(address)[-1].parsed.get_body(("plain",)).get_content()
+    confirm(post, address)
+
+
+def confirm(post, address):
+    found, store, links = post.service.find(address), post.app.store, post.app.links
+    token = links.confirm(found.id, found.requested_at).rpartition("/")[2]
+    subscribing.confirm(store, links, token, Evidence(Way.LINK), post.service.clock(), timedelta(hours=72))
 
 
 def test_leaving_at_the_provider_unsubscribes_and_no_more(post):
@@ -245,6 +298,32 @@ def test_soft_bounces_in_a_row_over_weeks_give_a_mailbox_up(post):
         post.service.clock.forward(WEEK)
     assert followed == ["counted"] * 4 + ["suppressed"]
     assert post.suppression(ANNA).reason.startswith("failing for weeks")
+
+
+@pytest.mark.parametrize("by", ["the desk", "the reader"])
+def test_soft_bounces_from_before_the_address_was_let_go_count_no_more(post, by):
+    def fail(weeks: int) -> list[str]:
+        """A mail a week that comes back soft, and what follows."""
+        followed = []
+        for _ in range(weeks):
+            post.service.clock.forward(WEEK)
+            now = post.service.clock()
+            values = {"mail": "welcome", "subscription_id": post.service.find(ANNA).id, "state": "sent"}
+            with post.app.store.begin() as tx:
+                statement = sa.insert(deliveries).values(**values, queued_at=now, settled_at=now)
+                post.ids[ANNA] = tx.execute(statement.returning(deliveries.c.id)).scalar_one()
+            followed.append(post.receive(post.report(ANNA, SOFT, "452 4.2.2 mailbox full")).consequence)
+        return followed
+
+    assert fail(5)[-1] == "suppressed"
+    post.service.clock.forward(timedelta(days=1))
+    if by == "the desk":
+        anna = post.service.find(ANNA).address
+        suppressing.lift(post.app.store, post.app.links, anna, "she has made room", post.service.clock())
+    else:
+        post.service.sign_up(ANNA)
+        confirm(post, ANNA)
+    assert fail(5) == ["counted"] * 4 + ["suppressed"]
 
 
 START = SATURDAY

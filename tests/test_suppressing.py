@@ -96,7 +96,7 @@ def test_another_reason_survives_the_lifting_of_a_domain(store):
     assert kinds(store) == {"anna@bad.example": "operator"}
 
 
-@pytest.mark.parametrize("kind", [SuppressionKind.COMPLAINED, SuppressionKind.OPERATOR])
+@pytest.mark.parametrize("kind", [SuppressionKind.COMPLAINED, SuppressionKind.REPORTED, SuppressionKind.OPERATOR])
 def test_what_is_said_of_a_reader_while_their_domain_is_suppressed_outlasts_the_domain(store, kind):
     bring(store, "anna@bad.example")
     suppressing.suppress_domain(store, LINKS, "bad.example", "all of them", NOW)
@@ -227,6 +227,32 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(store):
     assert (done.suppressed, done.already, done.domains) == (2, 0, 1)
     again = suppressing.bring_in(store, LINKS, listed, NOW)
     assert (again.suppressed, again.already, again.domains) == (0, 2, 0)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_line_older_than_that_its_address_was_let_go_is_passed_over_unless_it_is_forced(store, dry_run):
+    bring(store, "anna@example.com", "otto@example.com")
+    hour, lines = timedelta(hours=1), []
+    for address in ("anna@example.com", "gone@example.com"):
+        suppressing.suppress(store, LINKS, Address.parse(address), "by letter", OPERATOR, NOW)
+    suppressing.suppress_domain(store, LINKS, "bad.example", "all of them", NOW)
+    said = (SuppressionKind.OPERATOR, "by letter", "the operator", NOW)
+    lines = [
+        suppressing.Listed(*said, address=Address.parse("anna@example.com")),
+        suppressing.Listed(*said, address_hash=LINKS.address_hash("gone@example.com")),
+        suppressing.Listed(SuppressionKind.DOMAIN, *said[1:], domain="bad.example"),
+        suppressing.Listed(*said, address=Address.parse("otto@example.com")),
+    ]
+    for address in ("anna@example.com", "gone@example.com"):
+        suppressing.lift(store, LINKS, Address.parse(address), "she wrote again", NOW + hour)
+    suppressing.lift_domain(store, "bad.example", "no longer", NOW + hour)
+    brought = suppressing.bring_in(store, LINKS, lines, NOW + 2 * hour, dry_run=dry_run)
+    assert (brought.suppressed, brought.lifted_since, brought.domains) == (1, 3, 0)
+    assert kinds(store) == ({} if dry_run else {"otto@example.com": "operator"})
+    later = [replace(each, at=NOW + 2 * hour) for each in lines]
+    for again, force in ((later, False), (lines, True)):
+        would = suppressing.bring_in(store, LINKS, again, NOW + 3 * hour, dry_run=True, even_lifted=force)
+        assert (would.suppressed + would.already, would.lifted_since, would.domains) == (3, 0, 1)
 
 
 def test_hashes_are_linked_to_the_readers_they_are_of_so_that_a_claim_sees_them(service, smtpd):

@@ -17,6 +17,7 @@ from digest.domain.subscribers import Evidence, SubscriptionState, Way
 from digest.errors import InvalidToken, MailboxError, UsageError
 from digest.mail.inbox import Inbox
 from digest.mail.inbox.incoming import Incoming, read_incoming
+from digest.store import Transaction
 from digest.subscribing import preferring
 
 # Seconds. RFC 2177 asks to renew it within 29 minutes; mail that came just before it began may go untold, so we look.
@@ -34,23 +35,28 @@ class Returns:
     def take(self, content: bytes, now: datetime, via: str) -> Followed:
         """Act on a whole message, as a mailbox or a pipe brings it."""
         incoming = read_incoming(content)
-        if incoming.report.kind is not ReportKind.OTHER:
-            return self.follow(incoming.report, now, via)
-        return self._leave(incoming, now)
+        with self.app.store.begin() as tx:
+            return self._act(tx, incoming, now, via)
 
     def follow(self, report: Report, now: datetime, via: str) -> Followed:
         """Act on a report, however it came."""
         rule = self.app.config.bounces.rule()
         return bouncing.receive(self.app.store, self.app.links, report, now, via=via, rule=rule)
 
-    def _leave(self, incoming: Incoming, now: datetime) -> Followed:
+    def _act(self, tx: Transaction, incoming: Incoming, now: datetime, via: str) -> Followed:
+        if incoming.report.kind is ReportKind.OTHER:
+            return self._leave(tx, incoming, now)
+        rule = self.app.config.bounces.rule()
+        return bouncing.act(tx, self.app.links, incoming.report, now, via=via, rule=rule)
+
+    def _leave(self, tx: Transaction, incoming: Incoming, now: datetime) -> Followed:
         """A message to `leave+token@`, whoever it is from: the token says who leaves. Not when a program wrote it."""
         nothing = Followed(ReportKind.OTHER)
         subscription_id = 0 if incoming.is_automatic else self._leaving(incoming)
         if not subscription_id:
             return nothing
         goodbye = [name for name, section in self.app.config.newsletters.items() if section.goodbye]
-        found = preferring.leave(self.app.store, subscription_id, Evidence(Way.MAILTO), now, goodbye=goodbye)
+        found = preferring.end(tx, subscription_id, Evidence(Way.MAILTO), now, goodbye=goodbye)
         kind = ReportKind.LEFT
         if found is None:
             return Followed(kind, consequence="the reader is gone already", is_ours=True)
@@ -99,7 +105,10 @@ class Returns:
             return self._empty(inbox, clock)
 
     def _empty(self, inbox: Inbox, clock: Clock) -> Emptied:
-        return emptying.empty(self.app.store, inbox, lambda content: self.take(content, clock(), "mailbox"), clock)
+        def act(tx: Transaction, incoming: Incoming) -> Followed:
+            return self._act(tx, incoming, clock(), "mailbox")
+
+        return emptying.empty(self.app.store, inbox, read_incoming, act, clock)
 
     def watch(self, clock: Clock, stopping: threading.Event) -> None:
         """Read the mailbox, if there is one, and where it tells of new mail, go on until it is time to begin anew."""

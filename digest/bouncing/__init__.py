@@ -8,10 +8,11 @@ A report that is read twice counts once. What the desk must hear of is found aft
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from digest.domain.bouncing import (
     CAN_COME_BACK,
+    OPEN_TO_ALL,
     TOO_OLD,
     Bounce,
     Outcome,
@@ -30,6 +31,8 @@ from digest.domain.subscribers import EventKind, Evidence, Subscription, Way
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import InvalidToken, NotFound
 from digest.store import Store, Transaction, bounces, consent, subscribers, suppressions
+
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class _Case:
         return provider_of(self.subscription.address.domain)
 
     @property
+    def is_vouched_complaint(self) -> bool:
+        """Whether a provider that proved who it is says so; by mail, whoever holds a forwarded mail can."""
+        return self.report.kind is ReportKind.COMPLAINT and self.via not in OPEN_TO_ALL
+
+    @property
     def reason(self) -> str:
         return _reason(self.words)
 
@@ -71,25 +79,30 @@ class _Case:
 def receive(
     store: Store, links: Links, report: Report, now: datetime, *, via: str = "pipe", rule: SoftRule | None = None
 ) -> Followed:
+    """Act on one report: see `act`."""
+    with store.begin() as tx:
+        return act(tx, links, report, now, via=via, rule=rule)
+
+
+def act(
+    tx: Transaction, links: Links, report: Report, now: datetime, *, via: str = "pipe", rule: SoftRule | None = None
+) -> Followed:
     """Act on a report. `via` is where it came in; `rule` says when soft bounces mean that a mailbox is given up."""
     kind = report.kind
-    if kind is ReportKind.OTHER:
+    delivery_id, subscription_id = (0, 0) if kind is ReportKind.OTHER else _whose(links, report)
+    if not delivery_id and not subscription_id:
         return Followed(kind)
-    with store.begin() as tx:
-        delivery_id, subscription_id = _whose(links, report)
-        if not delivery_id and not subscription_id:
-            return Followed(kind)
-        returned = bounces.returned(tx, delivery_id) if delivery_id else bounces.latest(tx, subscription_id)
-        subscription_id = returned.subscription_id if returned else subscription_id
-        subscription = subscribers.subscription(tx, subscription_id) if subscription_id else None
-        if subscription is None:
-            return Followed(kind, delivery_id, "the reader is gone already", is_ours=True)
-        words = kept_words(report.words, subscription.address.text)
-        case = _Case(report, subscription, returned, words, via, now)
-        if doubt := _doubt(case):
-            return Followed(kind, delivery_id, doubt, is_ours=True)
-        consequence = _follow(tx, links, case, rule or SoftRule())
-        return Followed(kind, returned.id if returned else 0, consequence, is_ours=True)
+    returned = bounces.returned(tx, delivery_id) if delivery_id else bounces.latest(tx, subscription_id)
+    subscription_id = returned.subscription_id if returned else subscription_id
+    subscription = subscribers.subscription(tx, subscription_id) if subscription_id else None
+    if subscription is None:
+        return Followed(kind, delivery_id, "the reader is gone already", is_ours=True)
+    words = kept_words(report.words, subscription.address.text)
+    case = _Case(report, subscription, returned, words, via, now)
+    if doubt := _doubt(case):
+        return Followed(kind, delivery_id, doubt, is_ours=True)
+    consequence = _follow(tx, links, case, rule or SoftRule())
+    return Followed(kind, returned.id if returned else 0, consequence, is_ours=True)
 
 
 def _whose(links: Links, report: Report) -> tuple[int, int]:
@@ -137,7 +150,7 @@ def _doubt(case: _Case) -> str:
 
 
 def _follow(tx: Transaction, links: Links, case: _Case, rule: SoftRule) -> str:
-    if case.returned and not bounces.record(tx, case.bounce()):
+    if case.returned and not (bounces.record(tx, case.bounce()) or _is_vouched_for_now(tx, case)):
         return "it was known already"
     match case.report.kind:
         case ReportKind.HARD:
@@ -147,11 +160,17 @@ def _follow(tx: Transaction, links: Links, case: _Case, rule: SoftRule) -> str:
         case ReportKind.COMPLAINT:
             _leave(tx, case, Way.COMPLAINT)
             _conclude(tx, case, Outcome.SUPPRESSED)
-            return _suppress(tx, links, case, SuppressionKind.COMPLAINED, f"complaint: {case.words}")
+            kind = SuppressionKind.COMPLAINED if case.is_vouched_complaint else SuppressionKind.REPORTED
+            return _suppress(tx, links, case, kind, f"complaint: {case.words}")
         case ReportKind.LEFT:
             return "unsubscribed" if _leave(tx, case, Way.LINK) else "had unsubscribed already"
     _conclude(tx, case, Outcome.TOLD)
     return "nothing changes; the desk is told"
+
+
+def _is_vouched_for_now(tx: Transaction, case: _Case) -> bool:
+    """Whether it was only said by mail until now."""
+    return case.is_vouched_complaint and bounces.vouch(tx, case.bounce())
 
 
 # --- hard: the mailbox does not exist ------------------------------------------------------------
@@ -222,7 +241,10 @@ def settle_held(store: Store, links: Links, provider: str, now: datetime, *, bel
 
 
 def _follow_soft(tx: Transaction, links: Links, case: _Case, rule: SoftRule) -> str:
-    if not is_given_up(bounces.history(tx, case.subscription.subscriber_id), case.now, rule):
+    address_hash = links.address_hash(case.subscription.address.key)
+    # Whoever let the address go believed in it again: it has the whole row before it.
+    since = suppressions.lifted_at(tx, [address_hash]).get(address_hash, _ANY_TIME)
+    if not is_given_up(bounces.history(tx, case.subscription.subscriber_id, since), case.now, rule):
         _conclude(tx, case, Outcome.COUNTED)
         return "counted"
     _conclude(tx, case, Outcome.SUPPRESSED)
@@ -255,7 +277,7 @@ def _suppress_address(
     suppression = Suppression(address_hash, kind, reason, now, by=by, subscriber_id=reader.subscriber_id)
     new = suppressions.suppress(tx, suppression)
     if new:
-        way = Way.COMPLAINT if kind is SuppressionKind.COMPLAINED else Way.BOUNCE
+        way = Way.BOUNCE if kind is SuppressionKind.BOUNCED else Way.COMPLAINT
         evidence = Evidence(way, form=reason)
         consent.record(tx, reader.subscriber_id, "", EventKind.SUPPRESSED, evidence, now)
     return new

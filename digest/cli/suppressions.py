@@ -108,7 +108,7 @@ def lift(
             return
         found = suppressing.lift(opening.store, opening.links, parse(subject), reason, clock())
     say(f"{subject} may be mailed again; it was suppressed {why(found.kind, found.by, found.reason)}.")
-    if found.kind in (SuppressionKind.COMPLAINED, SuppressionKind.FORGOTTEN):
+    if found.kind in (SuppressionKind.COMPLAINED, SuppressionKind.REPORTED, SuppressionKind.FORGOTTEN):
         say("  They wished to be left alone: be sure that they have changed their mind.", "yellow")
 
 
@@ -117,6 +117,7 @@ def import_(
     file: Path,
     reason: str = typer.Option("", help="Why, for lines that do not say so themselves."),
     kind: str = typer.Option("operator", help=f"Of lines that do not say so themselves: {_Kinds}."),
+    force: bool = typer.Option(False, "--force", help="Also what was let go here after the list was written."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say what would happen."),
     as_json: bool = _Json,
 ) -> None:
@@ -135,7 +136,7 @@ def import_(
 
     with opened() as opening, _reading(file) as text:
         lines = Lines(text, opening.links.fingerprint, SuppressionKind(kind), reason.strip(), clock(), refuse)
-        brought = suppressing.bring_in(opening.store, opening.links, lines, clock(), dry_run=dry_run)
+        brought = suppressing.bring_in(opening.store, opening.links, lines, clock(), dry_run=dry_run, even_lifted=force)
     if as_json:
         shown = [asdict(each) for each in refused]
         print_json({**asdict(brought), "dry_run": dry_run, "refused": count, "refused_lines": shown})
@@ -147,6 +148,8 @@ def import_(
         f"{brought.suppressed:,} {would}suppressed, {brought.already:,} were already, {brought.domains:,} domain(s), "
         f"{count:,} line(s) refused."
     )
+    if brought.lifted_since:
+        say(f"  {brought.lifted_since:,} line(s) passed over: lifted since. Give --force to suppress them again.")
     if brought.forgotten:
         say(f"  {brought.forgotten:,} reader(s) who had been forgotten were here again, and are forgotten again.")
 

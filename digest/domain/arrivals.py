@@ -14,7 +14,7 @@ from typing import NamedTuple
 from digest.domain.addresses import Address
 from digest.domain.intake_rows import KeptOut, NewReader, Noted, Placed, Writes
 from digest.domain.subscribers import EventKind, SubscriptionState
-from digest.domain.suppressions import GIVES_WAY, LIFTED_BY_THE_READER, TAKES_THE_PLACE, SuppressionKind
+from digest.domain.suppressions import LIFTED_BY_THE_READER, TAKES_THE_PLACE_OF, SuppressionKind
 
 
 class Standing(StrEnum):
@@ -236,7 +236,7 @@ class Intake:
 
     def _suppress(self, address_hash: str, kind: SuppressionKind, subscriber_id: int | None) -> bool:
         stands = self.suppressed.get(address_hash)
-        if stands and not (stands in GIVES_WAY and kind in TAKES_THE_PLACE):
+        if stands and stands not in TAKES_THE_PLACE_OF.get(kind, ()):
             return False
         earlier = self.writes.kept_out.get(address_hash)
         replaces = stands is not None and (earlier is None or earlier.replaces)

@@ -22,6 +22,10 @@ LONGEST_WORDS = 300  # characters of a server's words that are kept
 CAN_COME_BACK = frozenset({DeliveryState.SENT, DeliveryState.SENDING, DeliveryState.UNCERTAIN})
 
 
+# Ways in that anybody can write to, with a token out of a forwarded mail; a webhook's provider has shown who it is.
+OPEN_TO_ALL = frozenset({"mailbox", "pipe"})
+
+
 class Outcome(StrEnum):
     """What followed from a report."""
 

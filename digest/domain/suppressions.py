@@ -11,7 +11,8 @@ class SuppressionKind(StrEnum):
     """Why an address gets no mail."""
 
     BOUNCED = "bounced"  # its mailbox does not exist, or has failed for weeks
-    COMPLAINED = "complained"  # it pressed "this is spam"
+    COMPLAINED = "complained"  # it pressed "this is spam": a provider says so, and proved who it is
+    REPORTED = "reported"  # the same by mail, which whoever holds a mail of ours can write
     UNSUBSCRIBED = "unsubscribed"  # it had left already where it was imported from
     FORGOTTEN = "forgotten"  # the reader asked us to forget them
     OPERATOR = "operator"  # somebody of ours said so
@@ -19,12 +20,20 @@ class SuppressionKind(StrEnum):
 
 
 # Readers who sign up by themselves, and confirm, overrule these: the mailbox works, and it is their wish. The request
-# to confirm may go out to them; nothing else may before it is pressed. A complaint and the operator's word stand firm.
-LIFTED_BY_THE_READER = frozenset({SuppressionKind.BOUNCED, SuppressionKind.UNSUBSCRIBED, SuppressionKind.FORGOTTEN})
+# to confirm may go out to them; nothing else may before it is pressed. A provider's complaint and the operator's
+# word stand firm.
+LIFTED_BY_THE_READER = frozenset(
+    {SuppressionKind.BOUNCED, SuppressionKind.UNSUBSCRIBED, SuppressionKind.REPORTED, SuppressionKind.FORGOTTEN}
+)
 
-# A complaint and the operator's word are said instead of what ends sooner: by the reader's wish, or with their domain.
-TAKES_THE_PLACE = frozenset({SuppressionKind.COMPLAINED, SuppressionKind.OPERATOR})
-GIVES_WAY = LIFTED_BY_THE_READER | {SuppressionKind.DOMAIN}
+# What is said instead of what ends sooner: by the reader's wish, with their domain, or when a provider was wrong.
+TAKES_THE_PLACE_OF = {
+    SuppressionKind.COMPLAINED: LIFTED_BY_THE_READER | {SuppressionKind.DOMAIN},
+    SuppressionKind.OPERATOR: LIFTED_BY_THE_READER | {SuppressionKind.DOMAIN},
+    SuppressionKind.REPORTED: frozenset(
+        {SuppressionKind.BOUNCED, SuppressionKind.UNSUBSCRIBED, SuppressionKind.DOMAIN}
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

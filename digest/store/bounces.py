@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from digest.domain.bouncing import Bounce, Outcome, Returned
+from digest.domain.bouncing import OPEN_TO_ALL, Bounce, Outcome, Returned
 from digest.domain.deliveries import DeliveryState
 from digest.domain.pace import domains_of
 from digest.domain.reports import ReportKind
@@ -47,6 +47,12 @@ def record(tx: Connection, bounce: Bounce) -> bool:
     return tx.scalar(statement.returning(bounces.c.id)) is not None
 
 
+def vouch(tx: Connection, bounce: Bounce) -> bool:
+    """It was known already, from where anybody can write; now it is vouched for. False when it was before."""
+    these = (bounces.c.delivery_id == bounce.delivery_id, bounces.c.kind == bounce.kind, bounces.c.via.in_(OPEN_TO_ALL))
+    return tx.execute(sa.update(bounces).where(*these).values(via=bounce.via)).rowcount == 1
+
+
 def returned(tx: Connection, delivery_id: int) -> Returned | None:
     """The delivery to a reader by that number, if its row still exists."""
     row = tx.execute(_returned().where(deliveries.c.id == delivery_id)).one_or_none()
@@ -70,8 +76,8 @@ def _to_returned(row: sa.Row[Any]) -> Returned:
     return Returned(row.id, row.edition_id or 0, row.subscription_id, DeliveryState(row.state), row.settled_at)
 
 
-def history(tx: Connection, subscriber_id: int) -> list[tuple[datetime, ReportKind | None]]:
-    """What went out to a reader and when, newest first, each with what came back of it."""
+def history(tx: Connection, subscriber_id: int, since: datetime) -> list[tuple[datetime, ReportKind | None]]:
+    """What went out to a reader from then on and when, newest first, each with what came back of it."""
     query = (
         sa.select(deliveries.c.queued_at, sa.func.min(bounces.c.kind))
         .select_from(
@@ -80,7 +86,11 @@ def history(tx: Connection, subscriber_id: int) -> list[tuple[datetime, ReportKi
                 sa.and_(bounces.c.delivery_id == deliveries.c.id, bounces.c.kind.in_(_OF_THE_MAILBOX)),
             )
         )
-        .where(subscriptions.c.subscriber_id == subscriber_id, deliveries.c.state == DeliveryState.SENT)
+        .where(
+            subscriptions.c.subscriber_id == subscriber_id,
+            deliveries.c.state == DeliveryState.SENT,
+            deliveries.c.queued_at >= since,
+        )
         .group_by(deliveries.c.id, deliveries.c.queued_at)
         .order_by(deliveries.c.id.desc())
         .limit(_LONGEST_ROW)

@@ -79,14 +79,8 @@ class Store:
         it raises StoreConflict when another transaction got in its way.
         """
         engine = self._frozen_view if snapshot else self._writing
-        try:
-            with self._keeping() if self._for_sending else engine.begin() as tx:
-                yield tx
-        except _AWAY as error:
-            if _is_our_mistake(error):
-                raise
-            kind = StoreConflict if getattr(_cause(error), "sqlstate", "") == "40001" else StoreUnavailable
-            raise kind(_words(error)) from error
+        with _told(), self._keeping() if self._for_sending else engine.begin() as tx:
+            yield tx
 
     @contextmanager
     def _keeping(self) -> Iterator[Connection]:
@@ -105,13 +99,8 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction for looking only. Raises StoreUnavailable."""
-        try:
-            with self.engine.connect() as tx:
-                yield tx
-        except _AWAY as error:
-            if _is_our_mistake(error):
-                raise
-            raise StoreUnavailable(_words(error)) from error
+        with _told(), self.engine.connect() as tx:
+            yield tx
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -146,15 +135,13 @@ class Store:
         return f"{self.url.database}.sender-{worker_id}"
 
     def _lock_advisory(self, worker_id: int) -> SenderLock | None:
-        try:
+        with _told():
             connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             try:
                 got = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SENDER_LOCKS, worker_id)))
             except BaseException:
                 connection.close()
                 raise
-        except _AWAY as error:
-            raise StoreUnavailable(_words(error)) from error
         if not got:
             connection.close()
             return None
@@ -182,6 +169,13 @@ def tentatively(tx: Connection, *, keep: bool) -> Iterator[None]:
         yield
         if not keep:
             step.rollback()
+
+
+@contextmanager
+def apart(tx: Connection) -> Iterator[None]:
+    """One step of several: when it fails, it alone is taken back. Raises StoreUnavailable, StoreConflict."""
+    with _told(), tx.begin_nested():
+        yield
 
 
 class SenderLock:
@@ -248,6 +242,21 @@ _AWAY = (
 )
 
 
+_CONFLICTS = ("40001", "40P01")  # PostgreSQL: both wrote the same, or each waited for the other
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the drivers raise when the database is away, in our words. Raises StoreUnavailable, StoreConflict."""
+    try:
+        yield
+    except _AWAY as error:
+        if _is_our_mistake(error):
+            raise
+        kind = StoreConflict if getattr(_cause(error), "sqlstate", "") in _CONFLICTS else StoreUnavailable
+        raise kind(" ".join(str(_cause(error)).split())[:300]) from error
+
+
 def _cause(error: BaseException) -> BaseException:
     return error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
 
@@ -255,10 +264,6 @@ def _cause(error: BaseException) -> BaseException:
 def _is_our_mistake(error: BaseException) -> bool:
     """SQLite calls a statement it cannot read an operational error too; trying it again would help nobody."""
     return getattr(_cause(error), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(_cause(error)).split())[:300]
 
 
 def _lock_file(path: str) -> SenderLock | None:

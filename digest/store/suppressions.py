@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from digest.domain.suppressions import (
-    GIVES_WAY,
-    TAKES_THE_PLACE,
+    TAKES_THE_PLACE_OF,
     SuppressedDomain,
     Suppression,
     SuppressionChange,
@@ -77,8 +76,8 @@ def hold_for_domain(tx: Connection, name: str, lifted: Suppression) -> None:
 def suppress_some(tx: Connection, several: Sequence[Suppression]) -> set[str]:
     """Suppress a few hundred addresses, each once; returns the hashes of those that were not suppressed already.
 
-    A complaint and the operator's word take the place of what the reader could have lifted, and of a domain's, which
-    goes again with the domain.
+    What stands longer takes the place of what the reader could have lifted, and of a domain's, which goes again with
+    the domain.
     """
     if not several:
         return set()
@@ -90,7 +89,12 @@ def suppress_some(tx: Connection, several: Sequence[Suppression]) -> set[str]:
             **{name: new_one[name] for name in ("kind", "reason", "by", "domain", "at")},
             "subscriber_id": sa.func.coalesce(new_one.subscriber_id, known.subscriber_id),
         },
-        where=sa.and_(_is_one_of(known.kind, GIVES_WAY), _is_one_of(new_one.kind, TAKES_THE_PLACE)),
+        where=sa.or_(
+            *(
+                sa.and_(_is_one_of(new_one.kind, [kind]), _is_one_of(known.kind, others))
+                for kind, others in TAKES_THE_PLACE_OF.items()
+            )
+        ),
     )
     new = set(tx.scalars(statement.returning(suppressions.c.address_hash), [_values(each) for each in several]))
     own = {each.address_hash: each for each in several if each.address_hash in new and not each.domain}
@@ -214,6 +218,14 @@ def changes(tx: Connection, subject: str) -> list[SuppressionChange]:
     return [
         SuppressionChange(row.at, row.subject, row.lifted, row.kind, row.reason, row.by) for row in tx.execute(query)
     ]
+
+
+def lifted_at(tx: Connection, subjects: Collection[str]) -> dict[str, datetime]:
+    """When addresses, by their hashes, or domains were let go the last time; those that never were are left out."""
+    last = sa.func.max(suppression_log.c.at, type_=suppression_log.c.at.type).label("at")
+    these = (suppression_log.c.subject.in_(subjects), suppression_log.c.lifted)
+    query = sa.select(suppression_log.c.subject, last).where(*these).group_by(suppression_log.c.subject)
+    return {row.subject: row.at for row in tx.execute(query)}
 
 
 def _log(tx: Connection, suppression: Suppression, *, lifted: bool) -> None:

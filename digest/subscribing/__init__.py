@@ -54,8 +54,8 @@ def sign_up(
     """Take a sign-up: who is new, or gone, becomes pending and is asked by mail to confirm.
 
     A confirmed reader stays confirmed and gets the same mail with other words, unless their mail has failed: who
-    presses then is let in again. After a complaint or the operator's word, or when the mailbox was asked often enough
-    today, nothing is sent, and nothing of the attempt is kept. The caller's answer is the same for all of them.
+    presses then is let in again. After a provider's complaint or the operator's word, or when the mailbox was asked
+    often enough today, nothing is sent, and nothing of the attempt is kept. The caller's answer is the same for all.
     Returns the delivery, if there is one; it waits for `hold` unless somebody lets it go.
     """
     with store.begin() as tx:

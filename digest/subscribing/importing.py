@@ -282,6 +282,7 @@ def _reasons(shape: str) -> dict[SuppressionKind, str]:
         SuppressionKind.UNSUBSCRIBED: "had left",
         SuppressionKind.BOUNCED: "mail came back",
         SuppressionKind.COMPLAINED: "complained",
+        SuppressionKind.REPORTED: "complained",
         SuppressionKind.OPERATOR: "was blocked",
     }
     return {kind: f"{words.get(kind, kind.value)}, {where}" for kind in SuppressionKind}

@@ -53,10 +53,17 @@ def leave(
     `goodbye` names the newsletters that say so by one last mail: for ways that show no page.
     """
     with store.begin() as tx:
-        found = subscribers.subscription(tx, subscription_id)
-        if found and _leave(tx, found, evidence, now) and found.newsletter in goodbye:
-            deliveries.queue_letter(tx, Mail.GOODBYE, found.id, now)
-        return subscribers.subscription(tx, subscription_id)
+        return end(tx, subscription_id, evidence, now, goodbye=goodbye)
+
+
+def end(
+    tx: Transaction, subscription_id: int, evidence: Evidence, now: datetime, *, goodbye: Collection[str] = ()
+) -> Subscription | None:
+    """As `leave`, among other things that are stored together."""
+    found = subscribers.subscription(tx, subscription_id)
+    if found and _leave(tx, found, evidence, now) and found.newsletter in goodbye:
+        deliveries.queue_letter(tx, Mail.GOODBYE, found.id, now)
+    return subscribers.subscription(tx, subscription_id)
 
 
 def leave_everything(store: Store, links: Links, token: str, evidence: Evidence, now: datetime) -> list[Subscription]:

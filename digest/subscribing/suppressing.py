@@ -105,23 +105,35 @@ class Brought:
 
     suppressed: int = 0
     already: int = 0
+    lifted_since: int = 0  # lines older than that their address or domain was let go here
     domains: int = 0
     linked: int = 0  # readers here whom a hash turned out to be of
     forgotten: int = 0
 
 
-def bring_in(store: Store, links: Links, lines: Iterable[Listed], now: datetime, *, dry_run: bool = False) -> Brought:
+def bring_in(
+    store: Store,
+    links: Links,
+    lines: Iterable[Listed],
+    now: datetime,
+    *,
+    dry_run: bool = False,
+    even_lifted: bool = False,
+) -> Brought:
     """Suppress what a list names, in small transactions; doing it again changes nothing.
 
-    Where hashes or domains came, all readers are looked through afterwards: a restored backup may have who is on it.
+    What was let go here after a line was written stays so, unless `even_lifted`. Where hashes or domains came, all
+    readers are looked through afterwards: a restored backup may have who is on it.
     """
     total, domains, has_hashes = Brought(), dict[str, SuppressedDomain](), False
-    for batch in chunks(lines):
+    for listed in chunks(lines):
+        with store.read() if dry_run else store.begin() as tx:
+            batch = listed if even_lifted else _still_held(tx, links, listed)
+            new, already = _bring_some(tx, links, batch, now, dry_run=dry_run)
         domains |= {each.domain: SuppressedDomain(each.domain, each.reason, each.at, each.by) for each in _whole(batch)}
         has_hashes = has_hashes or any(each.address is None and each.address_hash for each in batch)
-        with store.read() if dry_run else store.begin() as tx:
-            new, already = _bring_some(tx, links, batch, now, dry_run=dry_run)
-        total = replace(total, suppressed=total.suppressed + new, already=total.already + already)
+        lifted = total.lifted_since + len(listed) - len(batch)
+        total = Brought(total.suppressed + new, total.already + already, lifted)
     with store.read() if dry_run else store.begin() as tx:
         fresh = [each for each in domains.values() if suppressions.domain(tx, each.domain) is None]
         if not dry_run:
@@ -135,6 +147,18 @@ def bring_in(store: Store, links: Links, lines: Iterable[Listed], now: datetime,
         scrub(store)
     suppressed = total.suppressed + held.suppressed
     return replace(total, suppressed=suppressed, linked=held.linked, forgotten=held.forgotten)
+
+
+def _still_held(tx: Transaction, links: Links, batch: list[Listed]) -> list[Listed]:
+    """The lines whose address and domain were not let go since."""
+    hashes = [links.address_hash(each.address.key) if each.address else each.address_hash for each in batch]
+    subjects = {*hashes, *(each.domain for each in batch)} - {""}
+    lifted = suppressions.lifted_at(tx, subjects)
+    return [
+        each
+        for each, address_hash in zip(batch, hashes, strict=True)
+        if not any(subject in lifted and each.at < lifted[subject] for subject in (address_hash, each.domain))
+    ]
 
 
 def _whole(batch: list[Listed]) -> list[Listed]:

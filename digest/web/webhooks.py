@@ -105,8 +105,9 @@ class _Intake:
     async def mailgun(self, request: Request) -> list[Report]:
         """Signed inside the JSON."""
         message = _object(_parsed(await _body(request)))
-        if not is_of_mailgun(message.get("signature"), self._settings.mailgun.secret.get_secret_value()):
-            raise _Refused(403, "the signature is not Mailgun's")
+        secret = self._settings.mailgun.secret.get_secret_value()
+        if not is_of_mailgun(message.get("signature"), secret, self._clock()):
+            raise _Refused(403, "the signature is not Mailgun's, or more than twelve hours old")
         if not isinstance(message.get("event-data"), Mapping):
             raise _Refused(400, "there is no event-data in it")
         return list(events.of_mailgun(message))

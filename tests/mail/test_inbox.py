@@ -8,26 +8,29 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from imapclient import IMAPClient
 
 from digest.bouncing import Followed
-from digest.bouncing.emptying import Emptied, empty, failed
+from digest.bouncing.emptying import Act, Emptied, empty, failed
 from digest.domain.reports import ReportKind
-from digest.errors import MailboxError
+from digest.errors import MailboxError, StoreConflict
 from digest.mail.inbox import MAX_BYTES, Inbox
 from digest.mail.inbox.imap import ImapInbox
 from digest.mail.inbox.login import Login
 from digest.mail.inbox.maildir import MaildirInbox
 from digest.mail.inbox.pop3 import Pop3Inbox
-from digest.store import Store, mailboxes
+from digest.store import Store, Transaction, mailboxes, marks
 from digest.store.migrate import migrate
 from tests.servers import dovecot, free_port
 from tests.servers.dovecot import PASSWORD, USER, Dovecot
+from tests.servers.smtpd import RecordingServer
 
 NOW = datetime(2026, 11, 28, 7, tzinfo=UTC)
+Look = Callable[[bytes], bytes]
 KINDS = ["maildir", "imap", "imap tls", "imap starttls", "pop3", "pop3 tls", "pop3 starttls"]
 
 
@@ -48,14 +51,24 @@ class Reading:
     make: Callable[[], Inbox]
     read: list[bytes] = field(default_factory=list)
 
-    def act(self, content: bytes) -> Followed:
+    def look(self, content: bytes) -> bytes:
         self.read.append(content)
+        return content
+
+    def act(self, tx: Transaction, content: bytes) -> Followed:
         is_ours = b"To: bounces+" in content
+        if is_ours:  # what follows is one more in a number that only ever grows
+            marks.put(tx, "followed", str(int(marks.get(tx, "followed") or 0) + 1))
         return Followed(ReportKind.HARD if is_ours else ReportKind.OTHER, is_ours=is_ours)
 
-    def empty(self, act: Callable[[bytes], Followed] | None = None) -> Emptied:
+    def empty(self, look: Look | None = None, act: Act[bytes] | None = None) -> Emptied:
         with self.make() as inbox:
-            return empty(self.store, inbox, act or self.act, lambda: NOW)
+            return empty(self.store, inbox, look or self.look, act or self.act, lambda: NOW)
+
+    def followed(self) -> int:
+        """How often something followed from a message."""
+        with self.store.read() as tx:
+            return int(marks.get(tx, "followed") or 0)
 
     def subjects(self, folder: str = "") -> list[str]:
         """What lies in a folder of the Maildir, flags behind the subject; POP3 has none, and reading counts as seen."""
@@ -82,6 +95,12 @@ def server(shared: Dovecot) -> Dovecot:
         (shared.mail / name).mkdir()
         shutil.chown(shared.mail / name, "nobody", "nogroup")
     return shared
+
+
+@pytest.fixture
+def smtpd() -> Iterator[RecordingServer]:
+    with RecordingServer() as server:
+        yield server
 
 
 @pytest.fixture
@@ -156,33 +175,72 @@ def test_lines_of_any_length_are_read(plainly):
     assert plainly.empty().put_away == 1
 
 
-def test_a_crash_before_a_message_was_put_away_reads_it_once_more(plainly):
+def test_a_crash_before_a_batch_is_stored_reads_it_once_more_and_nothing_has_followed(plainly):
     plainly.server.put(*(ours(n) for n in range(5)))
 
-    def crash(content: bytes) -> Followed:
-        if len(plainly.read) == 3:
+    def crash(tx: Transaction, content: bytes) -> Followed:
+        if b"report 3" in content:
             raise KeyboardInterrupt
-        return plainly.act(content)
+        return plainly.act(tx, content)
 
     with pytest.raises(KeyboardInterrupt):
-        plainly.empty(crash)
-    assert len(plainly.subjects()) == 5
+        plainly.empty(act=crash)
+    assert (len(plainly.subjects()), plainly.followed()) == (5, 0)
     plainly.read.clear()
     assert (plainly.empty().put_away, len(plainly.read)) == (5, 5)
-    assert plainly.subjects() == []
+    assert (plainly.subjects(), plainly.followed()) == ([], 5)
 
 
-def test_a_message_we_stumble_over_is_left_for_people_and_holds_nobody_up(plainly):
+def test_a_crash_before_a_batch_is_put_away_puts_it_away_unread(plainly, monkeypatch):
+    def crash(inbox, done):
+        raise KeyboardInterrupt
+
+    plainly.server.put(ours(1), letter(1), ours(2))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(type(plainly.make()), "put_away", crash)
+        plainly.empty()
+    assert (len(plainly.subjects()), plainly.followed()) == (3, 2)
+    plainly.server.put(ours(3))
+    emptied = plainly.empty()
+    assert (emptied.read, emptied.put_away, emptied.left) == (1, 1, 0)
+    assert (plainly.subjects(), plainly.followed(), len(plainly.read)) == (["letter 1"], 3, 4)
+    assert plainly.empty().read == 0
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_message_we_stumble_over_is_left_for_people_and_takes_none_of_its_batch_along(plainly, is_read):
     plainly.server.put(ours(0), ours(1), ours(2))
 
-    def stumble(content: bytes) -> Followed:
+    def stumble(content: bytes) -> bytes:
         if b"report 1" in content:
             raise ValueError("what is this?")
-        return plainly.act(content)
+        return plainly.look(content)
 
-    emptied = plainly.empty(stumble)
-    assert (emptied.put_away, emptied.left) == (2, 1)
+    def stumble_late(tx: Transaction, content: bytes) -> Followed:
+        followed = plainly.act(tx, content)
+        if b"report 1" in content:
+            tx.exec_driver_sql("SELECT nothing FROM nowhere")
+        return followed
+
+    emptied = plainly.empty(act=stumble_late) if is_read else plainly.empty(stumble)
+    assert (emptied.put_away, emptied.left, plainly.followed()) == (2, 1, 2)
     assert plainly.subjects() == ["report 1"]
+    assert plainly.empty().read == 0
+
+
+def test_a_batch_that_another_transaction_gets_in_the_way_of_is_stored_the_next_time(plainly):
+    plainly.server.put(ours(0), ours(1), ours(2))
+    tries = 0
+
+    def conflict(tx: Transaction, content: bytes) -> Followed:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            raise StoreConflict("deadlock detected")
+        return plainly.act(tx, content)
+
+    assert plainly.empty(act=conflict).put_away == 3
+    assert (plainly.followed(), len(plainly.read)) == (3, 3)
 
 
 @pytest.mark.parametrize("kind", ["maildir", "imap", "pop3"])
@@ -190,18 +248,17 @@ def test_a_long_row_is_read_in_batches_and_our_place_is_kept_in_between(server, 
     reading = Reading(server, store, opener(server, kind))
     server.put(*(letter(n) if n % 10 else ours(n) for n in range(1_050)))
 
-    def crash(content: bytes) -> Followed:
+    def crash(content: bytes) -> bytes:
         if len(reading.read) == 250:
-            raise MailboxError("x", "the line broke")
-        return reading.act(content)
+            raise KeyboardInterrupt
+        return reading.look(content)
 
-    with pytest.raises(MailboxError):
+    with pytest.raises(KeyboardInterrupt):
         reading.empty(crash)
     emptied = reading.empty()
-    # POP3 deletes only when a session ends well, so what it had marked is met again.
-    again = 20 if kind == "pop3" else 0
-    assert (emptied.read, emptied.put_away) == (850 + again, 85 + again)
-    assert len(reading.subjects()) == 945
+    assert (emptied.read, emptied.put_away) == (850, 85)
+    # POP3 deletes only when a session ends well: what it had marked is marked again, unread.
+    assert (len(reading.subjects()), reading.followed()) == (945, 105)
     assert reading.empty().read == 0
 
 
@@ -279,6 +336,57 @@ def test_trouble_is_said_in_one_clear_line_without_the_password(server, kind, ch
     assert "\n" not in str(caught.value) and PASSWORD not in str(caught.value)
 
 
+@pytest.fixture
+def web() -> Iterator[int]:
+    """The port of a web server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["imap", "pop3"])
+@pytest.mark.parametrize(
+    ("security", "behind", "said"),
+    [
+        ("tls", "", "there is no TLS at port {port}: set [bounces] port = {tls} with security = "),
+        ("starttls", "s", 'port {port} wants TLS from the first byte: set [bounces] security = "tls"'),
+        ("none", "s", 'port {port} wants TLS from the first byte: set [bounces] security = "tls"'),
+        ("tls", "web", "there is no TLS at port {port}: set [bounces] port = {tls}"),
+        ("starttls", "web", "port {port} says nothing, so it is no {name} server: set [bounces] port = {tls}"),
+        ("none", "web", 'or port = {plain} with security = "starttls"'),
+    ],
+)
+def test_a_wrong_port_is_said_with_what_to_set(server, web, kind, security, behind, said):
+    port = web if behind == "web" else getattr(server, kind + behind)
+    tls, plain = (993, 143) if kind == "imap" else (995, 110)
+    with pytest.raises(MailboxError) as caught, opener(server, f"{kind} {security}", port=port, timeout=1.0)():
+        pass
+    assert said.format(port=port, tls=tls, plain=plain, name=kind.upper()) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["imap", "pop3"])
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_certificate_that_is_not_accepted_is_said_with_what_to_set(server, kind, security, tmp_path):
+    for change, said in (
+        ({"ca_file": ""}, "set [bounces] ca_file"),
+        ({"host": "127.1"}, "set [bounces] host"),  # another way to write 127.0.0.1
+        ({"ca_file": str(tmp_path / "nowhere.pem")}, "[bounces] ca_file cannot be read: No such file"),
+        ({"ca_file": str(server.certificate.authority.parent / "said")}, "no certificate in PEM"),
+    ):
+        with pytest.raises(MailboxError) as caught, opener(server, f"{kind} {security}", **change)():
+            pass
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["imap", "pop3"])
+def test_a_server_of_another_kind_or_without_starttls_is_said(server, smtpd, store, kind):
+    with pytest.raises(MailboxError, match=f"says .*220.* no {kind.upper()} server"):
+        opener(server, f"{kind} none", port=smtpd.port, timeout=5.0)().__enter__()
+    with dovecot.running(ssl="no") as plain, pytest.raises(MailboxError, match="offers no STARTTLS"):
+        opener(plain, f"{kind} starttls")().__enter__()
+
+
 def test_a_folder_that_is_not_there_is_named(server, tmp_path):
     with pytest.raises(MailboxError, match="Nowhere"), ImapInbox(login(server, "imap", "none"), "Nowhere", ""):
         pass
@@ -301,15 +409,27 @@ def test_a_message_that_a_mail_program_took_meanwhile_is_no_error(server, store)
     reading = Reading(server, store, opener(server, "maildir"))
     server.put(ours(1), ours(2), ours(3))
 
-    def act(content: bytes) -> Followed:
+    def act(tx: Transaction, content: bytes) -> Followed:
         for file in (server.mail / "new").glob("*"):
             if b"report 2" in file.read_bytes():
                 file.unlink()
             elif b"report 1" in file.read_bytes():
                 file.rename(server.mail / "cur" / f"{file.name}:2,S")  # shown, between our reading and our moving
-        return reading.act(content)
+        return reading.act(tx, content)
 
-    reading.empty(act)
+    reading.empty(act=act)
     assert [each.rstrip("S") for each in reading.subjects()] == ["report 1"]
     reading.empty()
-    assert b"report 2" not in b"".join(reading.read)
+    assert (reading.subjects(), reading.followed(), len(reading.read)) == ([], 3, 3)
+
+
+def test_messages_that_a_mail_program_has_shown_meanwhile_are_found_where_it_put_them(server, store):
+    reading = Reading(server, store, opener(server, "maildir"))
+    server.put(*(ours(n) for n in range(120)))
+
+    def look(content: bytes) -> bytes:
+        for file in (server.mail / "new").glob("*"):
+            file.rename(server.mail / "cur" / f"{file.name}:2,S")  # all at once, as an IMAP server does
+        return reading.look(content)
+
+    assert (reading.empty(look).put_away, len(reading.read), reading.subjects()) == (120, 120, [])

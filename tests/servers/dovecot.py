@@ -23,7 +23,7 @@ state_dir = {folder}/state
 log_path = {folder}/log
 protocols = imap pop3
 listen = 127.0.0.1
-ssl = yes
+ssl = {ssl}
 ssl_cert = <{chain}
 ssl_key = <{chain}
 disable_plaintext_auth = no
@@ -68,12 +68,13 @@ service pop3-login {{
 class Dovecot:
     """One running instance; `imap` and `pop3` are its ports for plain lines and STARTTLS, `imaps` and `pop3s` for TLS.
 
-    There is one account, USER with PASSWORD, whose Maildir is `mail`. `capability` overrides what IMAP offers.
+    There is one account, USER with PASSWORD, whose Maildir is `mail`. `capability` overrides what IMAP offers,
+    `ssl` = no leaves out STARTTLS.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, capability: str = "") -> None:
+    def __init__(self, folder: Path, capability: str = "", ssl: str = "yes") -> None:
         self.folder = folder
         self.certificate: Certificate = self_signed(folder)
         self.imap, self.imaps, self.pop3, self.pop3s = (free_port() for _ in range(4))
@@ -87,7 +88,7 @@ class Dovecot:
             (self.mail / name).mkdir()
         self._own(folder / "mail")
         ports = {"imap": self.imap, "imaps": self.imaps, "pop3": self.pop3, "pop3s": self.pop3s}
-        text = _CONFIG.format(folder=folder, chain=self.certificate.chain, capability=capability, **ports)
+        text = _CONFIG.format(folder=folder, chain=self.certificate.chain, capability=capability, ssl=ssl, **ports)
         if not capability:
             text = text.replace("imap_capability = \n", "")
         (folder / "dovecot.conf").write_text(text)
@@ -141,7 +142,7 @@ _ENVIRONMENT = {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin", "LC_ALL
 
 
 @contextmanager
-def running(capability: str = "") -> Iterator[Dovecot]:
+def running(capability: str = "", ssl: str = "yes") -> Iterator[Dovecot]:
     """A started instance, stopped and removed at the end. Skips the test when Dovecot cannot be had."""
     found = shutil.which("dovecot", path=_ENVIRONMENT["PATH"])
     modules = Path("/usr/lib/dovecot")
@@ -150,7 +151,7 @@ def running(capability: str = "") -> Iterator[Dovecot]:
     if os.geteuid():
         require("dovecot-imapd", "it is installed, but starting a private one needs root")
     with tempfile.TemporaryDirectory(prefix="digest-dovecot-") as folder:
-        server = Dovecot(Path(folder), capability)
+        server = Dovecot(Path(folder), capability, ssl)
         server.start()
         try:
             yield server

@@ -26,7 +26,7 @@ from tests.web.gates import TOKEN, gate, stamp_in
 
 ALICE = "alice@example.com"
 EVERYBODY = (
-    *("new", "pending", "confirmed", "unsubscribed", "bounced", "complained", "operator", "forgotten"),
+    *("new", "pending", "confirmed", "unsubscribed", "bounced", "reported", "complained", "operator", "forgotten"),
     *("elsewhere", "capped", "trapped"),
 )
 WIDE = {f"{name}_per_hour": 100_000 for name in ("sign_ups", "domain_sign_ups", "all_sign_ups")}
@@ -98,11 +98,11 @@ def with_everybody(web):
     asked = [each for each in EVERYBODY if each not in ("new", "trapped", "elsewhere")]
     for name in asked:
         web.sign_up(f"{name}@example.com")
-    for name in ("confirmed", "unsubscribed", "bounced", "complained"):
+    for name in ("confirmed", "unsubscribed", "bounced", "reported", "complained"):
         web.client.post(web.confirm_link(f"{name}@example.com"), data={"confirm": "yes"})
     preferring.leave(store, service.find("unsubscribed@example.com").id, Evidence(Way.LINK), clock())
     with store.begin() as tx:
-        for kind in ("bounced", "complained", "operator"):
+        for kind in ("bounced", "reported", "complained", "operator"):
             found = service.find(f"{kind}@example.com")
             hashed = links.address_hash(found.address.key)
             held = Suppression(hashed, SuppressionKind(kind), "x", clock(), subscriber_id=found.subscriber_id)

@@ -60,7 +60,8 @@ class Post:
         return self.service.app.links.envelope_sender("bounces@news.example.com", self.ids[address])
 
     def mailgun(self, event: dict, **signature: str):
-        signed = {"timestamp": "1529006854", "token": "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0"}
+        timestamp = signature.pop("signed_at", str(int(self.service.clock().timestamp())))
+        signed = {"timestamp": timestamp, "token": "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0"}
         key = SECRETS["mailgun"]["secret"].encode()
         signed["signature"] = hmac.digest(key, (signed["timestamp"] + signed["token"]).encode(), "sha256").hex()
         return self.client.post("/webhooks/mailgun", json={"signature": signed | signature, "event-data": event})
@@ -126,6 +127,21 @@ def test_mailguns_events_do_what_they_say_and_a_replay_changes_nothing(post):
     assert sorted(post.kept()) == [("complaint", "mailgun"), ("hard bounce", "mailgun"), ("unsubscribed", "mailgun")]
 
 
+@pytest.mark.parametrize(
+    ("hours", "status"), [(0, 200), (-8, 200), (-11.9, 200), (11.9, 200), (-12.1, 403), (-24 * 365, 403), (12.1, 403)]
+)
+def test_a_signature_of_mailgun_is_good_for_as_long_as_it_tries_and_not_for_ever(post, hours, status):
+    gone = mailgun(post, ONE, **permanent("5.1.1 no such user"))
+    signed_at = str(int((post.service.clock() + timedelta(hours=hours)).timestamp()))
+    assert post.mailgun(gone, signed_at=signed_at).status_code == status
+    assert post.standing(ONE) == (GONE if status == 200 else STAYS)
+
+
+@pytest.mark.parametrize("signed_at", ["", "never", "-1", "1e9", "9" * 400, "\u0661\u0662", "1770920772.5"])
+def test_a_signature_of_mailgun_without_a_moment_is_refused(post, signed_at):
+    assert post.mailgun(mailgun(post, ONE, **permanent("5.1.1")), signed_at=signed_at).status_code == 403
+
+
 def test_mailguns_permanent_failures_that_are_no_dead_mailbox_are_none(post):
     post.mailgun(mailgun(post, ONE, **permanent("5.7.1 message refused as spam by our policy")))
     post.mailgun(mailgun(post, TWO, **permanent("552 5.2.2 mailbox full")))
@@ -137,7 +153,8 @@ def test_mailguns_permanent_failures_that_are_no_dead_mailbox_are_none(post):
 
 def test_a_wrong_signature_of_mailgun_is_refused(post):
     gone = mailgun(post, ONE, **permanent("5.1.1 no such user"))
-    for wrong in ({"signature": "0" * 64}, {"signature": ""}, {"token": "other"}, {"timestamp": "1"}):
+    later = str(int(post.service.clock().timestamp()) + 60)
+    for wrong in ({"signature": "0" * 64}, {"signature": ""}, {"token": "other"}, {"timestamp": later}):
         assert post.mailgun(gone, **wrong).status_code == 403
     assert post.client.post("/webhooks/mailgun", json={"event-data": gone}).status_code == 403
     assert post.standing(ONE) == STAYS

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import imaplib
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from imapclient import IMAPClient, SocketTimeout
@@ -14,78 +15,76 @@ from imapclient.exceptions import IMAPClientError
 
 from digest.errors import MailboxError
 from digest.mail.inbox import BATCH, Waiting
-from digest.mail.inbox.login import Login, refused, trust, unreachable
+from digest.mail.inbox.login import LoggedIn, Login, Protocol
 
 _AT_ONCE = 2_000_000  # bytes asked for in one command
 _GLANCE = 1.0  # seconds between two looks at whether to stop
 _SIZES_AT_ONCE = 1000  # messages whose sizes are asked for in one command
 
 
-class ImapInbox:
+class ImapInbox(LoggedIn[IMAPClient]):
     """One session on `folder`. What was acted on is moved to `processed`, or deleted when that is empty.
 
     UIDs only grow (RFC 9051 section 2.3.1.1), so the last one that was looked at is all there is to remember, as long
     as the folder's UIDVALIDITY stays the same; when it changes, everything is looked at once more.
     """
 
+    protocol = Protocol("IMAP", tls_port=993, plain_port=143)
+    complaints = (IMAPClientError, imaplib.IMAP4.error)
+
     def __init__(self, login: Login, folder: str, processed: str) -> None:
-        self._login = login
+        super().__init__(login)
         self._folder = folder
         self._processed = processed
-        self._session: IMAPClient | None = None
         self._validity = 0
+        self._last = 0  # UID that was looked at
         self.name = f"imap {login.username}@{login.host} {folder}"
 
     def __enter__(self) -> ImapInbox:
+        super().__enter__()
         try:
             with self._said():
-                self._connect()
+                self._validity = int(self._open.select_folder(self._folder)[b"UIDVALIDITY"])
         except MailboxError:
             self._drop()
             raise
         return self
 
-    def _connect(self) -> None:
-        login = self._login
-        port = login.effective_port(993, 143)
-        timeout = SocketTimeout(connect=30, read=login.timeout)
-        context = trust(login)
-        is_tls = login.security == "tls"
-        session = IMAPClient(login.host, port, ssl=is_tls, ssl_context=context if is_tls else None, timeout=timeout)
-        self._session = session
-        if login.security == "starttls":
-            session.starttls(context)
-        session.login(login.username, login.password)
-        self._validity = int(session.select_folder(self._folder)[b"UIDVALIDITY"])
+    def _greet(self, sock: socket.socket) -> IMAPClient:
+        return _Client(sock, self._login)
+
+    def _start_tls(self, line: IMAPClient, context: ssl.SSLContext) -> None:
+        line.starttls(context)
+
+    def _log_in(self, line: IMAPClient) -> None:
+        line.login(self._login.username, self._login.password)
 
     def __exit__(self, *_: object) -> None:
-        with suppress(IMAPClientError, imaplib.IMAP4.error, OSError):
+        with suppress(*self.complaints, OSError):
             self._open.logout()
         self._drop()
 
-    def _drop(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            with suppress(IMAPClientError, imaplib.IMAP4.error, OSError):
-                session.shutdown()
-
-    @property
-    def _open(self) -> IMAPClient:
-        assert self._session is not None, "use `with`"
-        return self._session
+    def _close(self, line: IMAPClient) -> None:
+        with suppress(*self.complaints, OSError):
+            line.shutdown()
 
     def waiting(self, remembered: Mapping[str, Any]) -> Iterator[list[Waiting]]:
-        """What has a UID beyond the last one; sizes are asked for first (RFC822.SIZE)."""
-        last = int(remembered.get("uid", 0)) if remembered.get("validity") == self._validity else 0
+        """What has a UID beyond the last one, or was acted on; sizes are asked for first (RFC822.SIZE)."""
+        known = remembered if remembered.get("validity") == self._validity else {}
+        self._last = last = int(known.get("uid", 0))
+        acted_on = {int(uid) for uid in known.get("acted_on", ())}
         with self._said():
             # `n:*` always names the last message, also when its UID is smaller than n.
-            found = sorted(uid for uid in self._open.search(["UID", f"{last + 1}:*"]) if uid > last)
+            fresh = {uid for uid in self._open.search(["UID", f"{last + 1}:*"]) if uid > last}
+            found = sorted(
+                fresh.union(self._open.search(["UID", ",".join(map(str, sorted(acted_on)))]) if acted_on else ())
+            )
         for start in range(0, len(found), _SIZES_AT_ONCE):
             with self._said():
                 sizes = self._open.fetch(found[start : start + _SIZES_AT_ONCE], ["RFC822.SIZE"])
-            known = [Waiting(str(uid), int(sizes[uid][b"RFC822.SIZE"])) for uid in sorted(sizes)]
-            for place in range(0, len(known), BATCH):
-                yield known[place : place + BATCH]
+            waiting = [Waiting(str(uid), int(sizes[uid][b"RFC822.SIZE"]), uid in acted_on) for uid in sorted(sizes)]
+            for place in range(0, len(waiting), BATCH):
+                yield waiting[place : place + BATCH]
 
     def contents(self, batch: Sequence[Waiting]) -> Iterator[tuple[Waiting, bytes]]:
         """The messages, as many in one command as fit into two megabytes; BODY.PEEK leaves them unseen."""
@@ -117,8 +116,10 @@ class ImapInbox:
             # Without UIDPLUS they stay marked: EXPUNGE would delete what somebody else has marked too.
 
     def remember(self, batch: Sequence[Waiting], done: Sequence[Waiting]) -> Mapping[str, Any]:
-        """The last UID that was looked at, and of which life of the folder it is."""
-        return {"validity": self._validity, "uid": max(int(each.key) for each in batch)}
+        """The last UID that was looked at, of which life of the folder it is, and what is to go."""
+        self._last = max([self._last, *(int(each.key) for each in batch)])
+        acted_on = [int(each.key) for each in done]
+        return {"validity": self._validity, "uid": self._last, "acted_on": acted_on}
 
     @property
     def tells(self) -> bool:
@@ -136,14 +137,25 @@ class ImapInbox:
             told += self._open.idle_done()[1]
         return _is_new_mail(told)
 
-    @contextmanager
-    def _said(self) -> Iterator[None]:
-        try:
-            yield
-        except (IMAPClientError, imaplib.IMAP4.error) as error:
-            raise MailboxError(self.name, refused(error.args[0] if error.args else error)) from None
-        except (ssl.SSLError, OSError, EOFError) as error:
-            raise MailboxError(self.name, unreachable(error)) from None
+
+class _Client(IMAPClient):  # type: ignore[misc]  # it has no types
+    """IMAPClient on a line that is open already."""
+
+    def __init__(self, sock: socket.socket, login: Login) -> None:
+        self._given = sock
+        super().__init__(login.host, ssl=False, timeout=SocketTimeout(connect=None, read=login.timeout))
+
+    def _create_IMAP4(self) -> imaplib.IMAP4:
+        return _Connected(self._given, self.host)
+
+
+class _Connected(imaplib.IMAP4):
+    def __init__(self, sock: socket.socket, host: str) -> None:
+        self._given = sock
+        super().__init__(host)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        return self._given
 
 
 def _is_new_mail(told: Sequence[Any]) -> bool:

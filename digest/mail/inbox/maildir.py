@@ -22,6 +22,7 @@ class MaildirInbox:
         self._processed = path / f".{processed.replace('/', '.')}" if processed else None
         self._files: dict[str, Path] = {}
         self._left: set[str] = set()
+        self._acted_on: set[str] = set()
         self.name = f"maildir {path}"
 
     def __enter__(self) -> MaildirInbox:
@@ -42,7 +43,9 @@ class MaildirInbox:
             raise MailboxError(self.name, error.strerror or str(error)) from None
         self._files = {_key(name): path for _, name, path, _ in found}
         self._left = set(remembered.get("names", ())) & set(self._files)
-        fresh = [Waiting(_key(name), size) for _, name, _, size in found if _key(name) not in self._left]
+        self._acted_on = set(remembered.get("acted_on", ())) & set(self._files)
+        known = [Waiting(_key(name), size, _key(name) in self._acted_on) for _, name, _, size in found]
+        fresh = [each for each in known if each.key not in self._left]
         for start in range(0, len(fresh), BATCH):
             yield fresh[start : start + BATCH]
 
@@ -53,15 +56,31 @@ class MaildirInbox:
                     yield from (entry for entry in entries if entry.is_file(follow_symlinks=False))
 
     def contents(self, batch: Sequence[Waiting]) -> Iterator[tuple[Waiting, bytes]]:
-        """The messages; one that a mail program moved or deleted meanwhile is left out, and found the next time."""
+        """The messages; one that a mail program renamed meanwhile is looked for, one that is gone is left out."""
         for each in batch:
-            try:
-                with self._files[each.key].open("rb") as file:
-                    yield each, file.read(MAX_BYTES + 1)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise MailboxError(self.name, f"{self._files[each.key]}: {error.strerror}") from None
+            content = self._read(each.key)
+            if content is None:
+                self._look_again()
+                content = self._read(each.key)
+            if content is None:
+                self._files.pop(each.key, None)
+            else:
+                yield each, content
+
+    def _read(self, key: str) -> bytes | None:
+        if key not in self._files:
+            return None
+        try:
+            with self._files[key].open("rb") as file:
+                return file.read(MAX_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MailboxError(self.name, f"{self._files[key]}: {error.strerror}") from None
+
+    def _look_again(self) -> None:
+        """Where everything is now: an IMAP server moves what it sees from new/ to cur/, all at once."""
+        self._files = {_key(entry.name): Path(entry.path) for entry in self._list()}
 
     def put_away(self, done: Sequence[Waiting]) -> None:
         """Into the folder for what was read, or away."""
@@ -71,23 +90,28 @@ class MaildirInbox:
                     (self._processed / folder).mkdir(parents=True, exist_ok=True)
                 (self._processed / "maildirfolder").touch()
             for each in done:
-                self._move(self._files[each.key])
+                if each.key in self._files and self._move(self._files[each.key]):
+                    self._acted_on.discard(each.key)
         except OSError as error:
             raise MailboxError(self.name, f"a report cannot be put away: {error.strerror or error}") from None
 
-    def _move(self, file: Path) -> None:
+    def _move(self, file: Path) -> bool:
+        """False: a mail program was quicker; if it only renamed it, the next time finds it."""
         try:
             if self._processed:
                 file.rename(self._processed / "cur" / (file.name if ":2," in file.name else f"{file.name}:2,S"))
             else:
                 file.unlink()
         except FileNotFoundError:
-            pass
+            return False
+        return True
 
     def remember(self, batch: Sequence[Waiting], done: Sequence[Waiting]) -> Mapping[str, Any]:
-        """The names that stay."""
-        self._left |= {each.key for each in batch} - {each.key for each in done}
-        return {"names": sorted(self._left)}
+        """The names that stay, and those that are to go."""
+        acted_on = {each.key for each in done}
+        self._acted_on |= acted_on
+        self._left |= {each.key for each in batch if each.key in self._files} - acted_on
+        return {"names": sorted(self._left), "acted_on": sorted(self._acted_on)}
 
     @property
     def tells(self) -> bool:

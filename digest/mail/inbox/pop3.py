@@ -3,50 +3,40 @@
 from __future__ import annotations
 
 import poplib
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
-from digest.errors import MailboxError
 from digest.mail.inbox import BATCH, Waiting
-from digest.mail.inbox.login import Login, refused, trust, unreachable
+from digest.mail.inbox.login import LoggedIn, Login, Protocol
 
 poplib._MAXLINE = 20_480  # type: ignore[attr-defined]  # 2,048 is what it takes; mail programs write longer lines
 
 
-class Pop3Inbox:
+class Pop3Inbox(LoggedIn[poplib.POP3]):
     """One session. Deleting happens when it ends well (RFC 1939 section 6), after all of ours is stored."""
 
+    protocol = Protocol("POP3", tls_port=995, plain_port=110)
+    complaints = (poplib.error_proto,)
+
     def __init__(self, login: Login) -> None:
-        self._login = login
-        self._session: poplib.POP3 | None = None
+        super().__init__(login)
         self._numbers: dict[str, int] = {}
         self._left: set[str] = set()
+        self._acted_on: set[str] = set()
         self.name = f"pop3 {login.username}@{login.host}"
 
-    def __enter__(self) -> Pop3Inbox:
-        try:
-            with self._said():
-                self._connect()
-        except MailboxError:
-            self._drop()
-            raise
-        return self
+    def _greet(self, sock: socket.socket) -> poplib.POP3:
+        return _Connected(sock, self._login)
 
-    def _connect(self) -> None:
-        login = self._login
-        place = (login.host, login.effective_port(995, 110))
-        is_tls = login.security == "tls"
-        session = self._session = (
-            poplib.POP3_SSL(*place, timeout=login.timeout, context=trust(login))
-            if is_tls
-            else poplib.POP3(*place, timeout=login.timeout)
-        )
-        if login.security == "starttls":
-            session.stls(context=trust(login))
-        session.user(login.username)
-        session.pass_(login.password)
+    def _start_tls(self, line: poplib.POP3, context: ssl.SSLContext) -> None:
+        line.stls(context=context)
+
+    def _log_in(self, line: poplib.POP3) -> None:
+        line.user(self._login.username)
+        line.pass_(self._login.password)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
@@ -56,16 +46,9 @@ class Pop3Inbox:
         finally:
             self._drop()
 
-    def _drop(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            with suppress(OSError):
-                session.close()
-
-    @property
-    def _open(self) -> poplib.POP3:
-        assert self._session is not None, "use `with`"
-        return self._session
+    def _close(self, line: poplib.POP3) -> None:
+        with suppress(OSError):
+            line.close()
 
     def waiting(self, remembered: Mapping[str, Any]) -> Iterator[list[Waiting]]:
         """What the server lists and was not looked at before, by its unique id (RFC 1939 section 7)."""
@@ -74,7 +57,9 @@ class Pop3Inbox:
             ids = _pairs(self._open.uidl()[1])
         self._numbers = {uid: int(number) for number, uid in ids}
         self._left = set(remembered.get("ids", ())) & set(self._numbers)
-        fresh = [Waiting(uid, int(sizes.get(number, "0"))) for number, uid in ids if uid not in self._left]
+        self._acted_on = set(remembered.get("acted_on", ())) & set(self._numbers)
+        known = [Waiting(uid, int(sizes.get(number, "0")), uid in self._acted_on) for number, uid in ids]
+        fresh = [each for each in known if each.key not in self._left]
         for start in range(0, len(fresh), BATCH):
             yield fresh[start : start + BATCH]
 
@@ -92,9 +77,11 @@ class Pop3Inbox:
                 self._open.dele(self._numbers[each.key])
 
     def remember(self, batch: Sequence[Waiting], done: Sequence[Waiting]) -> Mapping[str, Any]:
-        """The ids that stay."""
-        self._left |= {each.key for each in batch} - {each.key for each in done}
-        return {"ids": sorted(self._left)}
+        """The ids that stay, and those that go if the session ends well: which only the next one sees."""
+        acted_on = {each.key for each in done}
+        self._acted_on |= acted_on
+        self._left |= {each.key for each in batch} - acted_on
+        return {"ids": sorted(self._left), "acted_on": sorted(self._acted_on)}
 
     @property
     def tells(self) -> bool:
@@ -105,14 +92,21 @@ class Pop3Inbox:
         """There is nothing to wait for."""
         return False
 
-    @contextmanager
-    def _said(self) -> Iterator[None]:
+
+class _Connected(poplib.POP3):
+    """POP3 on a line that is open already."""
+
+    def __init__(self, sock: socket.socket, login: Login) -> None:
+        self._given = sock
         try:
-            yield
-        except poplib.error_proto as error:
-            raise MailboxError(self.name, refused(error.args[0] if error.args else error)) from None
-        except (ssl.SSLError, OSError, EOFError) as error:
-            raise MailboxError(self.name, unreachable(error)) from None
+            super().__init__(login.host)
+        except BaseException:
+            self.close()  # its own reader of the line would stay open
+            raise
+        sock.settimeout(login.timeout)
+
+    def _create_socket(self, timeout: float) -> socket.socket:
+        return self._given
 
 
 def _pairs(lines: list[bytes]) -> list[tuple[str, str]]:
