@@ -24,7 +24,8 @@ from digest.errors import DigestError, StoreUnavailable
 from digest.mail.envelope import Parcel
 from digest.mail.smtp import Server
 from digest.store import Store, Transaction, claims, editions, outbox, usage, workers
-from digest.store.engine import SenderLock, together
+from digest.store.engine import together
+from digest.store.locks import SenderLock
 from digest.store.sweeping import Sweeper
 
 SILENT_FOR = 20  # beats of ours without one of theirs: its machine has vanished

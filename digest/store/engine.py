@@ -1,28 +1,25 @@
-"""One engine for both databases, and the locks that say who is sending."""
+"""One engine for both databases."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from digest.errors import StoreConflict, StoreUnavailable
+from digest.store.drivers import told
+from digest.store.locks import SenderLock, lock_advisory, lock_file
 
 T = TypeVar("T")
 Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 # SQLAlchemy's log at DEBUG shows every row it reads, whatever `hide_parameters` says.
 logging.getLogger("sqlalchemy.engine.Engine").addFilter(lambda record: not str(record.msg).startswith("Row "))
-_SENDER_LOCKS = 0x446967  # the advisory locks' class in PostgreSQL: "Dig"
 _BUSY_SECONDS = 30
 # A sender's statements are few and prepared once. Right after a million rows were queued PostgreSQL knows nothing of
 # them yet, and a plan made then, or one made for any LIMIT, may read whole tables; these leave it only the indexes.
@@ -79,7 +76,7 @@ class Store:
         it raises StoreConflict when another transaction got in its way.
         """
         engine = self._frozen_view if snapshot else self._writing
-        with _told(), self._keeping() if self._for_sending else engine.begin() as tx:
+        with told(), self._keeping() if self._for_sending else engine.begin() as tx:
             yield tx
 
     @contextmanager
@@ -99,7 +96,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction for looking only. Raises StoreUnavailable."""
-        with _told(), self.engine.connect() as tx:
+        with told(), self.engine.connect() as tx:
             yield tx
 
     def close(self) -> None:
@@ -114,14 +111,16 @@ class Store:
 
     def lock_sending(self) -> SenderLock | None:
         """With SQLite one installation sends at a time: its lock, or None when another holds it."""
-        return _lock_file(f"{self.url.database}.sender")
+        return lock_file(f"{self.url.database}.sender")
 
     def lock_sender(self, worker_id: int) -> SenderLock | None:
         """Claim to be the worker `worker_id` for as long as this process lives, or None when another is.
 
         The lock is the operating system's or PostgreSQL's: it ends with the process, however it ends.
         """
-        return _lock_file(self._lock_path(worker_id)) if self.is_sqlite else self._lock_advisory(worker_id)
+        if self.is_sqlite:
+            return lock_file(f"{self.url.database}.sender-{worker_id}")
+        return lock_advisory(self.engine, worker_id)
 
     def is_sender_gone(self, worker_id: int) -> bool:
         """Whether the process that was that worker has ended: its lock is free."""
@@ -130,22 +129,6 @@ class Store:
             return False
         lock.release()
         return True
-
-    def _lock_path(self, worker_id: int) -> str:
-        return f"{self.url.database}.sender-{worker_id}"
-
-    def _lock_advisory(self, worker_id: int) -> SenderLock | None:
-        with _told():
-            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            try:
-                got = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_SENDER_LOCKS, worker_id)))
-            except BaseException:
-                connection.close()
-                raise
-        if not got:
-            connection.close()
-            return None
-        return SenderLock(connection=connection, worker_id=worker_id)
 
 
 @contextmanager
@@ -174,43 +157,8 @@ def tentatively(tx: Connection, *, keep: bool) -> Iterator[None]:
 @contextmanager
 def apart(tx: Connection) -> Iterator[None]:
     """One step of several: when it fails, it alone is taken back. Raises StoreUnavailable, StoreConflict."""
-    with _told(), tx.begin_nested():
+    with told(), tx.begin_nested():
         yield
-
-
-class SenderLock:
-    """Held while a worker sends; `release` it when done."""
-
-    def __init__(
-        self, *, fd: int = -1, path: str = "", connection: Connection | None = None, worker_id: int = 0
-    ) -> None:
-        self._fd = fd
-        self._path = path
-        self._connection = connection
-        self._worker_id = worker_id
-
-    def is_held(self) -> bool:
-        """Whether the lock still stands; PostgreSQL drops it with the connection."""
-        if self._connection is None:
-            return True
-        try:
-            self._connection.scalar(sa.select(1))
-        except (*_AWAY, sa.exc.DBAPIError):
-            return False
-        return True
-
-    def release(self) -> None:
-        """Let another take it."""
-        if self._connection is None:
-            with suppress(OSError):
-                if self._path.rpartition("-")[2].isdecimal():  # a worker's own: its number never comes again
-                    Path(self._path).unlink()
-            os.close(self._fd)
-            return
-        with suppress(*_AWAY, sa.exc.DBAPIError):  # the server is gone, and the lock with it
-            self._connection.scalar(sa.select(sa.func.pg_advisory_unlock(_SENDER_LOCKS, self._worker_id)))
-        with suppress(*_AWAY, sa.exc.DBAPIError):
-            self._connection.close()
 
 
 def insert(tx: Connection, table: sa.Table) -> Insert:
@@ -233,49 +181,6 @@ def chunks(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:
             batch = []
     if batch:
         yield batch
-
-
-# The database is away, busy or full: as SQLAlchemy says it, and as the drivers do to those that call them directly.
-_AWAY = (
-    *(sa.exc.OperationalError, sa.exc.InterfaceError, sqlite3.OperationalError),
-    *(psycopg.OperationalError, psycopg.InterfaceError),
-)
-
-
-_CONFLICTS = ("40001", "40P01")  # PostgreSQL: both wrote the same, or each waited for the other
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What the drivers raise when the database is away, in our words. Raises StoreUnavailable, StoreConflict."""
-    try:
-        yield
-    except _AWAY as error:
-        if _is_our_mistake(error):
-            raise
-        kind = StoreConflict if getattr(_cause(error), "sqlstate", "") in _CONFLICTS else StoreUnavailable
-        raise kind(" ".join(str(_cause(error)).split())[:300]) from error
-
-
-def _cause(error: BaseException) -> BaseException:
-    return error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
-
-
-def _is_our_mistake(error: BaseException) -> bool:
-    """SQLite calls a statement it cannot read an operational error too; trying it again would help nobody."""
-    return getattr(_cause(error), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
-
-
-def _lock_file(path: str) -> SenderLock | None:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(fd).st_ino != Path(path).stat().st_ino:  # removed by its holder in between: it is no lock any more
-            raise FileNotFoundError(path)
-    except OSError:
-        os.close(fd)
-        return None
-    return SenderLock(fd=fd, path=path)
 
 
 def _make_private(file: str | None) -> None:
