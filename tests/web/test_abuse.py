@@ -49,29 +49,20 @@ def spellings(name="vic.tim"):
         yield f"{plain[: n % 5 + 1]}.{plain[n % 5 + 1 :]}@GMail.com"
 
 
-def test_a_thousand_addresses_that_bomb_one_mailbox_send_it_the_cap(tmp_path):
+@pytest.mark.timeout(900)
+def test_ten_thousand_sign_ups_from_a_thousand_addresses_send_one_mailbox_the_cap(tmp_path):
     web_settings = {"base_url": "https://recap.example.com", "secret": "s" * 40, "trusted_proxies": ["10.0.0.0/8"]}
     with gate(tmp_path, peer="10.0.0.1", web=web_settings, subscribing=WIDE) as web:
-        statuses = set()
-        for n, spelling in zip(range(1_000), spellings(), strict=False):
-            headers = {"X-Forwarded-For": f"100.{n % 250}.{n % 4}.7, 81.{n % 10}.{n // 10 % 100}.7"}
-            statuses.add(web.client.post("/subscribe", data={"email": spelling}, headers=headers).status_code)
-            if n % 10 == 9:
-                web.service.clock.forward(timedelta(minutes=11))  # a patient attacker, for eighteen hours
-        assert statuses == {200}
-        asked_no_more_than_the_cap(web)
-
-
-@pytest.mark.timeout(900)
-def test_ten_thousand_sign_ups_for_one_mailbox_send_it_the_cap(tmp_path):
-    with gate(tmp_path) as web:
         engine = web.service.app.store.engine  # what a disk takes for ten thousand commits is not the question
         sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
         engine.dispose()
+        statuses = set()
         for n, spelling in zip(range(10_000), spellings(), strict=False):
-            web.service.sign_up(spelling)
+            headers = {"X-Forwarded-For": f"100.{n % 250}.{n % 4}.7, 81.{n % 10}.{n // 10 % 100}.7"}
+            statuses.add(web.client.post("/subscribe", data={"email": spelling}, headers=headers).status_code)
             if n % 100 == 99:
-                web.service.clock.forward(timedelta(minutes=11))
+                web.service.clock.forward(timedelta(minutes=11))  # a patient attacker, for eighteen hours
+        assert statuses == {200}
         asked_no_more_than_the_cap(web)
 
 
