@@ -433,3 +433,13 @@ def test_messages_that_a_mail_program_has_shown_meanwhile_are_found_where_it_put
         return reading.look(content)
 
     assert (reading.empty(look).put_away, len(reading.read), reading.subjects()) == (120, 120, [])
+
+
+def test_copies_that_share_an_id_in_pop3_go_together(server, store):
+    reading = Reading(server, store, opener(server, "pop3"))
+    server.put(ours(1), ours(1), letter(2))
+    copies = [file for file in (server.mail / "new").iterdir() if b"report 1" in file.read_bytes()]
+    known = [f"{number} Psame :{file.name}" for number, file in enumerate(copies, 1)]
+    (server.mail / "dovecot-uidlist").write_text("\n".join(["3 V1800000000 N3", *known, ""]))
+    assert (reading.empty().put_away, reading.followed(), reading.subjects()) == (1, 1, ["letter 2"])
+    assert reading.empty().read == 0
