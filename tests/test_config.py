@@ -123,6 +123,12 @@ def test_hours_may_be_kept_for_six_weeks_and_for_a_century(write):
         assert config.collecting.keep_hours.days == days
 
 
+def test_a_length_of_time_is_shown_as_it_can_be_typed_again(write):
+    for length in ("90m", "1234567s", "1000001m", "123456.5s", "0.1s", "0s", "5200w"):
+        config = read_config(write(GOOD + f'catch_up = "{length}"\n'), {})
+        assert config.model_dump(mode="json")["newsletters"]["weekly"]["catch_up"] == length
+
+
 def test_what_is_not_toml_or_not_there_is_said_plainly(write, tmp_path):
     assert "cannot be read" in problems(write("[site\n"))
     assert "digest init" in problems(tmp_path / "nowhere.toml")
