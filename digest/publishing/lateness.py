@@ -18,7 +18,8 @@ def first_seen(store: Store, newsletter: Newsletter, now: datetime) -> datetime:
     """When the newsletter was first looked after, in UTC: no edition is owed from before. Remembered from now on."""
     name = f"{newsletter.name} first seen"
     with store.begin() as tx:
-        if known := marks.get(tx, name):
+        known = marks.get(tx, name)
+        if known and datetime.fromisoformat(known) <= now:  # else the clock was ahead when it was noted
             return datetime.fromisoformat(known)
         # A database from before this was remembered: its first edition says it.
         seen = min(now, editions.first_made(tx, newsletter.name, but=0) or now)
