@@ -109,6 +109,7 @@ def test_no_secret_is_ever_printed(write):
         ('timezone = "Mars/Olympus"', "Europe/Warsaw"),
         ('catch_up = "999999999999999w"', "5200w"),
         (f'catch_up = "{"9" * 400}d"', "5200w"),
+        ('catch_up = "0s"', "write 5m at least"),
         ('[collecting]\nkeep_hours = "41d"', "six weeks (42d)"),
         ('[collecting]\nkeep_hours = "0s"', "six weeks (42d)"),
     ],
@@ -121,6 +122,12 @@ def test_hours_may_be_kept_for_six_weeks_and_for_a_century(write):
     for length, days in (("42d", 42), ("6w", 42), ("5200w", 36400)):
         config = read_config(write(GOOD + f'[collecting]\nkeep_hours = "{length}"\n'), {})
         assert config.collecting.keep_hours.days == days
+
+
+def test_a_length_of_time_is_shown_as_it_can_be_typed_again(write):
+    for length in ("90m", "1234567s", "1000001m", "123456.5s", "5200w"):
+        config = read_config(write(GOOD + f'catch_up = "{length}"\n'), {})
+        assert config.model_dump(mode="json")["newsletters"]["weekly"]["catch_up"] == length
 
 
 def test_what_is_not_toml_or_not_there_is_said_plainly(write, tmp_path):

@@ -255,6 +255,17 @@ def test_a_line_older_than_that_its_address_was_let_go_is_passed_over_unless_it_
         assert (would.suppressed + would.already, would.lifted_since, would.domains) == (3, 0, 1)
 
 
+def test_what_was_forced_outlasts_a_restore_from_before_it_was(store):
+    hour, anna = timedelta(hours=1), Address.parse("anna@example.com")
+    suppressing.suppress(store, LINKS, anna, "by letter", OPERATOR, NOW)
+    suppressing.lift(store, LINKS, anna, "she wrote again", NOW + hour)
+    old = suppressing.Listed(SuppressionKind.OPERATOR, "by letter", "the operator", NOW, address=anna)
+    suppressing.bring_in(store, LINKS, [old], NOW + 2 * hour, even_lifted=True)
+    with store.read() as tx:
+        kept = suppressions.of(tx, LINKS.address_hash(anna.key))
+    assert kept.at == NOW + 2 * hour  # an export says so, and an import holds it against the lift
+
+
 def test_hashes_are_linked_to_the_readers_they_are_of_so_that_a_claim_sees_them(service, smtpd):
     store, links = service.app.store, service.app.links
     service.add_readers(3)

@@ -23,6 +23,8 @@ from digest.domain.newsletters import (
 )
 from digest.domain.periods import Schedule
 
+_A_MOMENT = timedelta(minutes=5)
+
 
 class BlockSection(Section):
     """A part of the mail under a heading of its own."""
@@ -100,6 +102,13 @@ class NewsletterSection(Section):
     editor: str = ""
     selection: SelectionSection = SelectionSection()
     plausibility: PlausibilitySection = PlausibilitySection()
+
+    @field_validator("catch_up")
+    @classmethod
+    def _leaves_a_moment(cls, value: timedelta) -> timedelta:
+        if value < _A_MOMENT:  # a job that begins at the hour finds that it has passed
+            raise ValueError("every edition would be late; write 5m at least")
+        return value
 
     @field_validator("allow")
     @classmethod

@@ -38,7 +38,8 @@ def _as_typed(value: timedelta) -> str:
     seconds = value.total_seconds()
     lengths = {unit: timedelta(**{name: 1}).total_seconds() for unit, name in reversed(_UNITS.items())}
     unit = next((unit for unit, length in lengths.items() if seconds and seconds % length == 0), "s")
-    return f"{seconds / lengths[unit]:g}{unit}"
+    number = f"{seconds / lengths[unit]:f}"  # to the microsecond, and never with an exponent
+    return f"{number.rstrip('0').rstrip('.')}{unit}"
 
 
 def _web_address(value: str) -> str:

@@ -26,15 +26,19 @@ _LEAVE = {
     WHERE id IN (SELECT CAST(key AS INTEGER) FROM json_each(:agents)) AND state <> 'unsubscribed'
     """
 }
-# PostgreSQL does both in one: whoever ends a subscription first is the one who records it.
+# PostgreSQL does both in one: whoever ends a subscription first is the one who records it. They are locked in the order
+# of their ids, as an UPDATE takes them in the order of its plan, and two processes could wait for one another.
 _LEAVE_RECORDED = {
     "postgresql": both(
         """
         WITH who AS (
             SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:agents AS text[])) AS who(id, agent)
+        ), here AS (
+            SELECT subscriptions.id, agent FROM subscriptions JOIN who ON subscriptions.id = who.id
+            WHERE state <> 'unsubscribed' ORDER BY subscriptions.id FOR UPDATE OF subscriptions
         ), gone AS (
             UPDATE subscriptions SET state = 'unsubscribed', unsubscribed_at = :now
-            FROM who WHERE subscriptions.id = who.id AND state <> 'unsubscribed'
+            FROM here WHERE subscriptions.id = here.id AND state <> 'unsubscribed'
             RETURNING subscriber_id, newsletter, agent
         )
         INSERT INTO events (at, subscriber_id, newsletter, kind, way, user_agent)
@@ -53,6 +57,5 @@ def leave(tx: Connection, agents: Mapping[int, str], way: Way, now: datetime) ->
         values = {**same, "now": at, "agents": json.dumps(agents)}
         run(tx, _RECORD, values)
         return int(run(tx, _LEAVE, values).rowcount)
-    ids = sorted(agents)  # two processes that end the same subscriptions meet them in the same order
-    several = {"ids": ids, "agents": [agents[number] for number in ids]}
+    several = {"ids": list(agents), "agents": list(agents.values())}
     return int(run(tx, _LEAVE_RECORDED, {**same, **several, "now": now}).rowcount)

@@ -128,7 +128,7 @@ def bring_in(
     total, domains, has_hashes = Brought(), dict[str, SuppressedDomain](), False
     for listed in chunks(lines):
         with store.read() if dry_run else store.begin() as tx:
-            batch = listed if even_lifted else _still_held(tx, links, listed)
+            batch = _still_held(tx, links, listed, forced_at=now if even_lifted else None)
             new, already = _bring_some(tx, links, batch, now, dry_run=dry_run)
         domains |= {each.domain: SuppressedDomain(each.domain, each.reason, each.at, each.by) for each in _whole(batch)}
         has_hashes = has_hashes or any(each.address is None and each.address_hash for each in batch)
@@ -149,16 +149,20 @@ def bring_in(
     return replace(total, suppressed=suppressed, linked=held.linked, forgotten=held.forgotten)
 
 
-def _still_held(tx: Transaction, links: Links, batch: list[Listed]) -> list[Listed]:
-    """The lines whose address and domain were not let go since."""
+def _still_held(tx: Transaction, links: Links, batch: list[Listed], forced_at: datetime | None) -> list[Listed]:
+    """The lines whose address and domain were not let go since.
+
+    What is forced all the same is said at `forced_at`: by its old day, an import of our own export would pass it over.
+    """
     hashes = [links.address_hash(each.address.key) if each.address else each.address_hash for each in batch]
     subjects = {*hashes, *(each.domain for each in batch)} - {""}
-    lifted = suppressions.lifted_at(tx, subjects)
-    return [
-        each
-        for each, address_hash in zip(batch, hashes, strict=True)
-        if not any(subject in lifted and each.at < lifted[subject] for subject in (address_hash, each.domain))
-    ]
+    lifted, held = suppressions.lifted_at(tx, subjects), []
+    for each, address_hash in zip(batch, hashes, strict=True):
+        if not any(subject in lifted and each.at < lifted[subject] for subject in (address_hash, each.domain)):
+            held.append(each)
+        elif forced_at:
+            held.append(replace(each, at=forced_at))
+    return held
 
 
 def _whole(batch: list[Listed]) -> list[Listed]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import threading
@@ -433,3 +434,25 @@ def test_messages_that_a_mail_program_has_shown_meanwhile_are_found_where_it_put
         return reading.look(content)
 
     assert (reading.empty(look).put_away, len(reading.read), reading.subjects()) == (120, 120, [])
+
+
+def test_copies_that_share_an_id_in_pop3_go_together(server, store):
+    reading = Reading(server, store, opener(server, "pop3"))
+    server.put(ours(1), ours(1), letter(2))
+    copies = [file for file in (server.mail / "new").iterdir() if b"report 1" in file.read_bytes()]
+    known = [f"{number} Psame :{file.name}" for number, file in enumerate(copies, 1)]
+    (server.mail / "dovecot-uidlist").write_text("\n".join(["3 V1800000000 N3", *known, ""]))
+    assert (reading.empty().put_away, reading.followed(), reading.subjects()) == (1, 1, ["letter 2"])
+    assert reading.empty().read == 0
+
+
+def test_a_file_whose_name_is_not_utf_8_is_remembered_by_a_name_every_database_keeps(tmp_path):
+    for folder in ("new", "cur"):
+        (tmp_path / folder).mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "new") + b"/1800000000.\xff")).write_bytes(ours())
+    with MaildirInbox(tmp_path, "") as inbox:
+        (waiting,) = next(inbox.waiting({}))
+        assert waiting.key.encode()
+        assert [content for _, content in inbox.contents([waiting])] == [ours()]
+        inbox.put_away([waiting])
+    assert not list((tmp_path / "new").iterdir())

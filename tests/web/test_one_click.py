@@ -10,7 +10,9 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from digest.domain.subscribers import Way
 from digest.errors import StoreUnavailable
+from digest.store import departures
 from digest.store.schema import events, subscribers, subscriptions
 from digest.subscribing import departing
 from digest.subscribing.departing import Departure
@@ -165,3 +167,28 @@ def test_a_batch_that_fails_fails_for_those_in_it_alone():
     found = asyncio.run(play())
     assert found[0] is None and isinstance(found[1], ValueError) and isinstance(found[2], ValueError)
     assert found[3] is None
+
+
+def test_postgresql_ends_subscriptions_in_the_order_of_their_ids_whatever_its_plan(service):
+    store = service.app.store
+    if store.is_sqlite:
+        pytest.skip("SQLite writes one transaction at a time")
+    with store.begin() as tx:  # what is changed lies behind the others from then on
+        first, second = list(tx.scalars(sa.select(subscriptions.c.id).order_by(subscriptions.c.id).limit(2)))
+        tx.execute(sa.update(subscriptions).where(subscriptions.c.id == first).values(language="pl"))
+
+    def leave() -> int:
+        with store.begin() as tx:
+            tx.execute(sa.text("SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off"))
+            tx.execute(sa.text("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off"))
+            return departures.leave(tx, {second: "two", first: "one"}, Way.ONE_CLICK, service.clock())
+
+    waits = sa.text("SELECT 1 FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor(1) as pool:
+        with store.begin() as tx:
+            tx.execute(sa.select(subscriptions).where(subscriptions.c.id == first).with_for_update())
+            leaving = pool.submit(leave)
+            while not tx.execute(waits).first():
+                assert not leaving.done()
+            tx.execute(sa.select(subscriptions).where(subscriptions.c.id == second).with_for_update(nowait=True))
+        assert leaving.result() == 2

@@ -261,6 +261,13 @@ def test_what_is_kept_is_the_consent_that_stands_by_the_choice(tmp_path, chosen,
         assert f"{PRIVACY['privacy_url']} (2026-05)" in shown
 
 
+def test_a_form_that_chose_nothing_is_shown_again_with_the_first_one_chosen_and_its_consent(tmp_path):
+    with gate(tmp_path, **TWO) as web:
+        for chosen, expected in (("", "weekly"), ("sport", "sport")):
+            form = form_of(web.client.post("/subscribe", data={"email": "anna@", "newsletter": chosen}))
+            assert form.fields["newsletter"] == expected
+
+
 def test_of_several_consents_only_that_of_the_choice_is_seen(web):
     assert ".choice input:not(:checked) ~ .small { display: none; }" in web.client.get("/assets/pages.css").text
 

@@ -124,4 +124,5 @@ class MaildirInbox:
 
 
 def _key(name: str) -> str:
-    return name.partition(":2,")[0]
+    base = os.fsencode(name.partition(":2,")[0])
+    return base.decode("utf-8", "backslashreplace")  # a name may be any bytes; PostgreSQL keeps no lone surrogates

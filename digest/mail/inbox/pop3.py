@@ -23,7 +23,7 @@ class Pop3Inbox(LoggedIn[poplib.POP3]):
 
     def __init__(self, login: Login) -> None:
         super().__init__(login)
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[str, list[int]] = {}  # copies of one message may share their id (RFC 1939 section 7)
         self._left: set[str] = set()
         self._acted_on: set[str] = set()
         self.name = f"pop3 {login.username}@{login.host}"
@@ -55,10 +55,15 @@ class Pop3Inbox(LoggedIn[poplib.POP3]):
         with self._said():
             sizes = dict(_pairs(self._open.list()[1]))
             ids = _pairs(self._open.uidl()[1])
-        self._numbers = {uid: int(number) for number, uid in ids}
+        self._numbers = {}
+        for number, uid in ids:
+            self._numbers.setdefault(uid, []).append(int(number))
         self._left = set(remembered.get("ids", ())) & set(self._numbers)
         self._acted_on = set(remembered.get("acted_on", ())) & set(self._numbers)
-        known = [Waiting(uid, int(sizes.get(number, "0")), uid in self._acted_on) for number, uid in ids]
+        known = [
+            Waiting(uid, int(sizes.get(str(numbers[0]), "0")), uid in self._acted_on)
+            for uid, numbers in self._numbers.items()
+        ]
         fresh = [each for each in known if each.key not in self._left]
         for start in range(0, len(fresh), BATCH):
             yield fresh[start : start + BATCH]
@@ -67,14 +72,14 @@ class Pop3Inbox(LoggedIn[poplib.POP3]):
         """The messages, one command each."""
         for each in batch:
             with self._said():
-                lines = self._open.retr(self._numbers[each.key])[1]
+                lines = self._open.retr(self._numbers[each.key][0])[1]
             yield each, b"\r\n".join(lines) + b"\r\n"
 
     def put_away(self, done: Sequence[Waiting]) -> None:
         """Mark for deletion at the end of the session."""
-        for each in done:
+        for number in (number for each in done for number in self._numbers[each.key]):
             with self._said():
-                self._open.dele(self._numbers[each.key])
+                self._open.dele(number)
 
     def remember(self, batch: Sequence[Waiting], done: Sequence[Waiting]) -> Mapping[str, Any]:
         """The ids that stay, and those that go if the session ends well: which only the next one sees."""
@@ -110,6 +115,6 @@ class _Connected(poplib.POP3):
 
 
 def _pairs(lines: list[bytes]) -> list[tuple[str, str]]:
-    """`1 uid` of each line as ("1", "uid")."""
-    found = (line.decode("latin-1").split(None, 1) for line in lines)
-    return [(pair[0], pair[1].strip()) for pair in found if len(pair) == 2 and pair[0].isdecimal()]
+    """`1 uid` of each line as ("1", "uid"); what a server adds behind a size is no part of it (RFC 1939 section 5)."""
+    found = (line.decode("latin-1").split() for line in lines)
+    return [(words[0], words[1]) for words in found if len(words) > 1 and words[0].isdecimal()]
