@@ -146,16 +146,6 @@ def test_a_new_installation_owes_no_edition_from_before_it_was_there(store, told
     assert "missed" in publish(store, SATURDAY + (7 * 24 + 20) * HOUR, told).reason  # the next one is owed
 
 
-def test_a_database_from_before_first_sights_were_remembered_owes_its_readers_the_edition_they_waited_for(store, told):
-    with store.begin() as tx:
-        workers.register(tx, "host", 1, SATURDAY - timedelta(days=60))
-    add_articles(store, {"a": 10, "b": 30})
-    assert publish(store, SATURDAY + 20 * HOUR, told, replace(WEEKLY, name="new")) is None  # it has no readers
-    add_readers(store, "alice")
-    assert "missed" in publish(store, SATURDAY + 20 * HOUR, told).reason
-    assert len(told) == 1
-
-
 def test_a_clock_that_was_ahead_at_the_first_start_hides_no_missed_edition(store, told):
     assert publish(store, SATURDAY + timedelta(days=365), told) is None
     assert publish(store, SATURDAY - HOUR, told) is None  # the clock is right from here on

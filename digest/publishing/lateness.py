@@ -9,7 +9,7 @@ from digest.domain import notices
 from digest.domain.editions import LATE_DRAFT, Edition, EditionState, waits_for_a_hand
 from digest.domain.newsletters import Newsletter
 from digest.domain.periods import Period
-from digest.store import Store, Transaction, consent, editions, marks, workers
+from digest.store import Store, Transaction, editions, marks, workers
 
 TellDesk = Callable[[int, str, str], None]  # edition id, subject, text
 
@@ -21,10 +21,8 @@ def first_seen(store: Store, newsletter: Newsletter, now: datetime) -> datetime:
         known = marks.get(tx, name)
         if known and datetime.fromisoformat(known) <= now:  # else the clock was ahead when it was noted
             return datetime.fromisoformat(known)
-        # A database from before this was remembered: its first edition says it, or its readers while something ran.
-        ran, asked = workers.first_start(tx), consent.first_asked(tx, newsletter.name)
-        signs = editions.first_made(tx, newsletter.name, but=0), max(ran, asked) if ran and asked else None
-        seen = min([now, *filter(None, signs)])
+        # A database from before this was remembered: its first edition says it.
+        seen = min(now, editions.first_made(tx, newsletter.name, but=0) or now)
         marks.put(tx, name, seen.isoformat())
     return seen
 

@@ -58,13 +58,6 @@ def _keeping(dialect: str) -> Insert:
     return insert_for(dialect, wordings).on_conflict_do_nothing()
 
 
-def first_asked(tx: Connection, newsletter: str) -> datetime | None:
-    """When something was first recorded of a reader of a newsletter."""
-    query = sa.select(sa.func.min(events.c.at, type_=events.c.at.type)).where(events.c.newsletter == newsletter)
-    first: datetime | None = tx.execute(query).scalar_one()
-    return first
-
-
 def trail(tx: Connection, subscriber_id: int) -> list[ConsentEvent]:
     """The consent events of a subscriber, oldest first."""
     query = (
