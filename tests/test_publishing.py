@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from digest import publishing
 from digest.domain.addresses import Address
@@ -20,6 +21,7 @@ from digest.domain.subscribers import Evidence, Way
 from digest.errors import NotFound, WrongState
 from digest.publishing import desk
 from digest.store import articles, deliveries, editions, readership, workers
+from digest.store.schema import subscriptions
 from digest.subscribing import importing, suppressing
 
 WARSAW = ZoneInfo("Europe/Warsaw")
@@ -137,13 +139,21 @@ def test_an_edition_nobody_waited_for_is_recorded_and_alarms_nobody(store, told)
 
 def test_a_new_installation_owes_no_edition_from_before_it_was_there(store, told):
     add_articles(store, {"a": 10, "b": 30})
-    add_readers(store, "alice")  # brought in from elsewhere, with the day they confirmed there
+    add_readers(store, "alice", confirmed_at=SATURDAY + 19 * HOUR)
+    with store.begin() as tx:  # brought in from elsewhere, with the day they confirmed there
+        tx.execute(sa.update(subscriptions).values(confirmed_at=SATURDAY - timedelta(days=90)))
     for hours in (20, 21, 100):
         assert publish(store, SATURDAY + hours * HOUR, told) is None
     assert (publishing.listed(store), told) == ([], [])
     later = replace(WEEKLY, name="later")  # a newsletter that is added to a service that has run for long
     assert publish(store, SATURDAY + 100 * HOUR, told, later) is None
     assert "missed" in publish(store, SATURDAY + (7 * 24 + 20) * HOUR, told).reason  # the next one is owed
+
+
+def test_a_database_from_before_first_sights_were_remembered_owes_its_readers_what_they_waited_for(store, told):
+    add_readers(store, "alice")
+    assert "missed" in publish(store, SATURDAY + 20 * HOUR, told).reason
+    assert len(told) == 1
 
 
 def test_a_clock_that_was_ahead_at_the_first_start_hides_no_missed_edition(store, told):
@@ -207,8 +217,8 @@ def test_a_draft_made_by_hand_on_a_wednesday_stays_a_draft_however_often_the_ser
 
 def test_a_missed_edition_that_is_drafted_by_hand_is_not_missed_again(store, told):
     add_articles(store, {"a": 10, "b": 30})
-    add_readers(store, "alice")
     seen_before(store, told)
+    add_readers(store, "alice")
     start_sender(store, SATURDAY - timedelta(days=30))
     assert publish(store, SATURDAY + 20 * HOUR, told).state is EditionState.SKIPPED
     drafted = hand_draft(store, SATURDAY + 21 * HOUR)

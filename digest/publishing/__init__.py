@@ -176,9 +176,9 @@ def publish_due(
     missed = now > send_at + newsletter.catch_up
     with store.read() as tx:
         edition = editions.by_period_end(tx, newsletter.name, period.end)
-        awaited = deliveries.was_awaited(tx, newsletter.name, send_at)
+        awaited = deliveries.was_awaited(tx, newsletter.name, send_at if missed else now)
     seen = lateness.first_seen(store, newsletter, now)
-    if edition is None and seen > send_at and (missed or not awaited):
+    if edition is None and seen > send_at and not awaited:
         return None
     if edition is None and missed:
         return lateness.record(store, newsletter, period, tell_desk if awaited else _tell_nobody, now)

@@ -84,8 +84,12 @@ def _waits(now: datetime, *, is_monthly: bool) -> sa.ColumnElement[bool]:
 
 
 def was_awaited(tx: Connection, newsletter: str, moment: datetime) -> bool:
-    """Whether a reader had confirmed before that moment, so that an edition was expected then."""
-    query = _confirmed(newsletter).where(subscriptions.c.confirmed_at < moment).limit(1)
+    """Whether a reader of ours had confirmed before that moment, so that an edition was expected then.
+
+    Who was brought in later, with a consent from elsewhere, did not wait for us.
+    """
+    here = sa.exists().where(subscribers.c.id == subscriptions.c.subscriber_id, subscribers.c.created_at < moment)
+    query = _confirmed(newsletter).where(subscriptions.c.confirmed_at < moment, here).limit(1)
     return tx.execute(query).first() is not None
 
 
