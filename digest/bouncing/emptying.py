@@ -48,8 +48,17 @@ def empty(store: Store, inbox: Inbox, read: Read[Message], act: Act[Message], cl
     with store.read() as tx:
         remembered = mailboxes.known(tx, inbox.name).remembered
     for batch in inbox.waiting(remembered):
-        messages = list(_read(inbox, batch, read))
+        messages: list[tuple[Waiting, Message]] = []
+        broken: MailboxError | None = None
+        try:
+            messages.extend(_read(inbox, batch, read))
+        except MailboxError as error:  # what was read until then is acted on, the rest is looked at the next time
+            broken = error
+            read_keys = {each.key for each, _ in messages}
+            batch = [each for each in batch if each.is_acted_on or each.key in read_keys]
         followed = _act_on_all(store, inbox, batch, messages, act, clock())
+        if broken:
+            raise broken
         inbox.put_away(_done(batch, followed))
         _count(emptied, batch, followed)
     with store.begin() as tx:

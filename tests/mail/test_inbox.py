@@ -456,3 +456,53 @@ def test_a_file_whose_name_is_not_utf_8_is_remembered_by_a_name_every_database_k
         assert [content for _, content in inbox.contents([waiting])] == [ours()]
         inbox.put_away([waiting])
     assert not list((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["pop3", "maildir"])
+def test_a_message_that_is_listed_and_not_given_out_takes_none_of_its_batch_along(
+    server, store, kind, monkeypatch, caplog
+):
+    reading = Reading(server, store, opener(server, kind))
+    server.put(*(ours(n) for n in range(1, 6)))
+    (locked,) = (file for file in (server.mail / "new").iterdir() if b"report 3" in file.read_bytes())
+    of_kind = {"pop3": Pop3Inbox, "maildir": MaildirInbox}[kind]
+    whole, known = of_kind.contents, Path.open
+
+    def lock(inbox, batch):
+        for file in server.mail.glob(f"*/{locked.name}*"):
+            file.chmod(0)  # the server does not run as root
+            shutil.chown(file, "root", "root")
+        yield from whole(inbox, batch)
+
+    def refuse(path: Path, *more, **named):
+        if path.name.partition(":")[0] == locked.name:
+            raise PermissionError(13, "Permission denied")
+        return known(path, *more, **named)
+
+    monkeypatch.setattr(of_kind, "contents", lock)
+    if kind == "maildir":
+        monkeypatch.setattr(Path, "open", refuse)  # whoever runs the tests may read everything
+    assert reading.empty().put_away == 4
+    monkeypatch.undo()
+    assert (reading.subjects(), reading.followed()) == (["report 3"], 4)
+    assert "cannot be read and is left where it is" in caplog.text
+
+
+def test_what_was_read_before_a_line_broke_is_acted_on(server, store, monkeypatch):
+    reading = Reading(server, store, opener(server, "maildir"))
+    server.put(*(ours(n) for n in range(5)))
+    whole = MaildirInbox.contents
+
+    def breaks(inbox: MaildirInbox, batch):
+        for place, each in enumerate(whole(inbox, batch)):
+            if place == 2:
+                raise MailboxError(inbox.name, "the line broke")
+            yield each
+
+    monkeypatch.setattr(MaildirInbox, "contents", breaks)
+    with pytest.raises(MailboxError, match="broke"):
+        reading.empty()
+    assert reading.followed() == 2
+    monkeypatch.undo()
+    reading.empty()
+    assert (reading.followed(), len(reading.read), reading.subjects()) == (5, 5, [])

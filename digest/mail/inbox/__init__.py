@@ -8,6 +8,7 @@ away: one that was not put away in time is only put away the next time.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 BATCH = 100  # messages that are acted on in one transaction
 MAX_BYTES = 2_000_000  # of a message that is read; a report is much smaller
+_log = logging.getLogger("digest.bounces")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Inbox(AbstractContextManager["Inbox"], Protocol):
         ...
 
     def contents(self, batch: Sequence[Waiting]) -> Iterator[tuple[Waiting, bytes]]:
-        """The messages, one after the other; those that have gone meanwhile are left out."""
+        """The messages, one after the other; those that are gone, or that it does not give out, are left out."""
         ...
 
     def remember(self, batch: Sequence[Waiting], done: Sequence[Waiting]) -> Mapping[str, Any]:
@@ -58,3 +60,8 @@ class Inbox(AbstractContextManager["Inbox"], Protocol):
     def wait(self, seconds: float, stop: Callable[[], bool]) -> bool:
         """Where it `tells`: whether new mail came within so long, and before `stop` said to stop."""
         ...
+
+
+def leave(name: str, key: str, why: object) -> None:
+    """Say that the mailbox `name` does not give out one message: the others are read all the same."""
+    _log.warning("%s: message %s cannot be read and is left where it is: %s", name, key, why)

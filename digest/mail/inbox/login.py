@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Self, TypeVar
@@ -96,11 +96,13 @@ class LoggedIn(ABC, Generic[Line]):
         return self._line
 
     @contextmanager
-    def _said(self) -> Iterator[None]:
-        """Whatever goes wrong later."""
+    def _said(self, but: Callable[[Exception], bool] = lambda _: False) -> Iterator[None]:
+        """Whatever goes wrong later, `but` what the caller makes something of."""
         try:
             yield
         except self.complaints as error:
+            if but(error):
+                raise
             raise MailboxError(self.name, words_of(error)) from None
         except (OSError, EOFError) as error:
             raise MailboxError(self.name, _broken(error)) from None

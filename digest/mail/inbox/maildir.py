@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from digest.errors import MailboxError
-from digest.mail.inbox import BATCH, MAX_BYTES, Waiting
+from digest.mail.inbox import BATCH, MAX_BYTES, Waiting, leave
 
 
 class MaildirInbox:
@@ -58,11 +58,15 @@ class MaildirInbox:
     def contents(self, batch: Sequence[Waiting]) -> Iterator[tuple[Waiting, bytes]]:
         """The messages; one that a mail program renamed meanwhile is looked for, one that is gone is left out."""
         for each in batch:
-            content = self._read(each.key)
-            if content is None:
-                self._look_again()
+            try:
                 content = self._read(each.key)
-            if content is None:
+                if content is None:
+                    self._look_again()
+                    content = self._read(each.key)
+            except OSError as error:
+                leave(self.name, each.key, error.strerror)
+                content = None
+            if content is None:  # of one that is there and not remembered, the next reading tries again
                 self._files.pop(each.key, None)
             else:
                 yield each, content
@@ -75,8 +79,6 @@ class MaildirInbox:
                 return file.read(MAX_BYTES + 1)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise MailboxError(self.name, f"{self._files[key]}: {error.strerror}") from None
 
     def _look_again(self) -> None:
         """Where everything is now: an IMAP server moves what it sees from new/ to cur/, all at once."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from digest.mail.inbox import BATCH, Waiting
+from digest.mail.inbox import BATCH, Waiting, leave
 from digest.mail.inbox.login import LoggedIn, Login, Protocol
 
 poplib._MAXLINE = 20_480  # type: ignore[attr-defined]  # 2,048 is what it takes; mail programs write longer lines
@@ -71,8 +71,12 @@ class Pop3Inbox(LoggedIn[poplib.POP3]):
     def contents(self, batch: Sequence[Waiting]) -> Iterator[tuple[Waiting, bytes]]:
         """The messages, one command each."""
         for each in batch:
-            with self._said():
-                lines = self._open.retr(self._numbers[each.key][0])[1]
+            try:
+                with self._said(but=_refused):
+                    lines = self._open.retr(self._numbers[each.key][0])[1]
+            except poplib.error_proto as error:
+                leave(self.name, each.key, error)
+                continue
             yield each, b"\r\n".join(lines) + b"\r\n"
 
     def put_away(self, done: Sequence[Waiting]) -> None:
@@ -112,6 +116,11 @@ class _Connected(poplib.POP3):
 
     def _create_socket(self, timeout: float) -> socket.socket:
         return self._given
+
+
+def _refused(error: Exception) -> bool:
+    """The server says no to this command; after other errors nobody knows where on the line we are."""
+    return bool(error.args) and isinstance(error.args[0], bytes) and error.args[0].startswith(b"-ERR")
 
 
 def _pairs(lines: list[bytes]) -> list[tuple[str, str]]:
