@@ -14,12 +14,16 @@ from digest.domain.addresses import Address
 from digest.domain.arrivals import STRICTNESS, Arrival, Standing
 from digest.domain.cells import name_in, plain
 from digest.domain.dates import UnclearDate, moment_in
+from digest.domain.intake_rows import Carried
 from digest.domain.plans import Plan
+from digest.domain.subscribers import Way
 from digest.domain.suppressions import SuppressionKind
 from digest.errors import InvalidAddress
 
 _DOMAINS = 10_000  # so many are remembered
 _LIFTED_BY_CONFIRMING = (Standing.UNSUBSCRIBED, Standing.BOUNCED)
+_LONGEST = 2_000  # characters of what a consent rests on
+_WAYS = frozenset(Way)
 _RHYTHMS = frozenset({"", "monthly"})
 
 
@@ -99,8 +103,18 @@ class Reading:
             rhythm=rhythm if rhythm in _RHYTHMS else "",
             paused_until=self._moment(_cell(row, columns, "paused_until"), may_come=True),
             suppressed=_suppression(_cell(row, columns, "suppressed")),
+            carried=self._carried(row),
             is_ours=True,
         )
+
+    def _carried(self, row: Sequence[str]) -> Carried | None:
+        columns = self.plan.columns
+        way = _cell(row, columns, "consent_way").strip()
+        if way not in _WAYS or not _cell(row, columns, "consent_at").strip():
+            return None
+        form = plain(_cell(row, columns, "consent_form")).strip()[:_LONGEST]
+        wording_id = _cell(row, columns, "consent_wording").strip().lower()
+        return Carried(Way(way), form, wording_id if re.fullmatch(r"[0-9a-f]{64}", wording_id) else "")
 
     def _standing(self, row: Sequence[str]) -> tuple[Standing, datetime | None]:
         """(the strictest that the columns say, since when where one of them tells)."""

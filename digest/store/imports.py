@@ -25,7 +25,7 @@ from digest.domain.subscribers import EventKind, Evidence, SubscriptionState
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import StoreConflict
 from digest.store import deliveries
-from digest.store.schema import imports, suppressed_domains, suppression_log
+from digest.store.schema import imports, suppressed_domains, suppression_log, wordings
 from digest.store.statements import both, run, run_many
 
 _CACHE = 65_536  # kB of SQLite's pages: readers come in any order, so its indexes are written all over
@@ -158,7 +158,8 @@ def write(
             _change(tx, statement, changed)
         letters = [_ask(tx, one, now) if one.asks else None for one in writes.noted]
         notes = zip(writes.noted, letters, strict=True)
-        _fill(tx, "events", _NOTED, (_noted(tx, one, letter, evidence) for one, letter in notes))
+        known = _wordings_among(tx, writes.noted)
+        _fill(tx, "events", _NOTED, (_noted(tx, one, letter, evidence, known) for one, letter in notes))
         _keep_out(tx, list(writes.kept_out.values()), evidence, reasons, now)
     except psycopg.errors.IntegrityError as error:
         raise StoreConflict("somebody signed up at this very moment") from error
@@ -170,6 +171,7 @@ _PLACED = (
 )
 _NOTED = (
     *("at", "subscriber_id", "newsletter", "kind", "way", "address_as_typed", "language", "form", "ip", "delivery_id"),
+    "wording_id",
 )
 _AGAIN = both(
     """
@@ -210,10 +212,25 @@ def _placed(tx: Connection, one: Placed) -> tuple[Any, ...]:
     return (*one[:5], *moments, paused_until, one.rhythm)
 
 
-def _noted(tx: Connection, one: Noted, letter: int | None, evidence: Evidence) -> tuple[Any, ...]:
-    at, subscriber_id, newsletter, kind, typed, language, ip, _ = one
-    said = (kind.value, evidence.way.value, typed, language, evidence.form, ip)
-    return (_text(tx, at), subscriber_id, newsletter, *said, letter)
+def _wordings_among(tx: Connection, noted: list[Noted]) -> frozenset[str]:
+    """Which of the words that consents came with are here; a batch has few."""
+    wanted = {one.carried.wording_id for one in noted if one.carried and one.carried.wording_id}
+    if not wanted:
+        return frozenset()
+    return frozenset(tx.scalars(sa.select(wordings.c.id).where(wordings.c.id.in_(wanted))))
+
+
+def _noted(
+    tx: Connection, one: Noted, letter: int | None, evidence: Evidence, known: frozenset[str]
+) -> tuple[Any, ...]:
+    at, subscriber_id, newsletter, kind, typed, language, ip, _, carried = one
+    way, form, wording_id = evidence.way, evidence.form, None
+    if carried:
+        way, form, wording_id = carried
+        if wording_id and wording_id not in known:  # their text is elsewhere; the hash still proves it
+            form, wording_id = f"{form} (words agreed to: SHA-256 {wording_id})".strip(), None
+    said = (kind.value, way.value, typed, language, form, ip)
+    return (_text(tx, at), subscriber_id, newsletter, *said, letter, wording_id or None)
 
 
 def _ask(tx: Connection, one: Noted, now: datetime) -> int:
