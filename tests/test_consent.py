@@ -180,3 +180,32 @@ def test_nothing_changes_a_line_of_the_trail_but_what_must():
 
 
 PURGE = {("store/pending.py", "_forget")}  # who never confirmed is deleted whole
+
+
+@pytest.mark.parametrize(
+    ("way", "number"), [(Way.LINK, 1), (Way.IMPORT, 2), (Way.OPERATOR, 2)], ids=lambda each: str(each)
+)
+def test_a_consent_brought_from_elsewhere_takes_no_words_of_a_request_that_was_never_confirmed(way, number):
+    asked = Evidence(Way.FORM, wording="I agree to the weekly", form="/subscribe", delivery_id=7)
+    given = Evidence(way, form="the form of the old site")
+    trail = [
+        ConsentEvent(NOW, EventKind.REQUESTED, "weekly", asked),
+        ConsentEvent(NOW - timedelta(days=900), EventKind.CONFIRMED, "weekly", given),
+    ]
+    found = consents(trail)
+    assert len(found) == number
+    if number == 2:
+        first, second = found
+        assert (first.result, second.result) == ("never confirmed", "confirmed")
+        assert second.requested is None
+        assert second.shown is not None
+        assert second.shown.evidence.wording == ""
+
+
+def test_whom_an_import_asked_by_mail_and_who_pressed_has_one_consent():
+    asked, pressed = Evidence(Way.IMPORT, form="the old site", delivery_id=7), Evidence(Way.LINK)
+    trail = [
+        ConsentEvent(NOW, EventKind.REQUESTED, "weekly", asked),
+        ConsentEvent(NOW, EventKind.CONFIRMED, "weekly", pressed),
+    ]
+    assert [each.result for each in consents(trail)] == ["confirmed"]

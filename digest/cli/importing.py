@@ -27,6 +27,9 @@ _Newsletter = typer.Option(None, help="Which newsletter; needed when there are s
 _Map = typer.Option(
     [], "--map", help='Which column means what: --map email="E-mail Address". May be said several times.'
 )
+_Ignore = typer.Option(
+    [], "--ignore", help="A column that says nothing of consent, though it sounds so. Several times."
+)
 _MEANING = {
     "added": "new readers",
     "asked": "asked by mail; readers once they confirm",
@@ -46,6 +49,7 @@ def import_(
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say what would happen."),
     ask: bool = typer.Option(False, "--ask", help="Ask those who have not confirmed, by mail."),
     columns: list[str] = _Map,
+    ignored: list[str] = _Ignore,
     only_list: str = typer.Option("", "--list", help="Only the rows of this list, where the file has several."),
     encoding: str = typer.Option("", help="What the file is written in, when it is not found out."),
     errors: Path | None = typer.Option(None, help="Where the refused rows go (FILE.errors.csv)."),
@@ -63,6 +67,7 @@ def import_(
         wanted = replace(
             _request(opening, newsletter, columns),
             consent=consent_from.strip(),
+            ignored=tuple(ignored),
             only_list=only_list,
             encoding=encoding,
             errors=errors,
@@ -139,8 +144,7 @@ def _print(report: Report, request: Request) -> None:
         return
     if report.resumed_at:
         say(f"Went on after row {report.resumed_at:,}, where it was cut off.")
-    meant = ", ".join(f"{name} = {column!r}" for name, column in report.columns.items())
-    say(f"{report.file}: {report.shape}" + (f"; {meant}" if meant else ""), "bold")
+    _print_tables(report)
     if request.dry_run:
         say("This is what would happen; nothing was written.")
     rows = [(name, number, _MEANING[name]) for name, number in report.counts.items() if number]
@@ -162,11 +166,21 @@ def _print(report: Report, request: Request) -> None:
         say("To do it, say where and when they agreed: --consent-from TEXT")
 
 
+def _print_tables(report: Report) -> None:
+    """Whose each table is, what its columns mean, and which of them nothing is taken from."""
+    for name, table_of in report.tables.items():
+        meant = ", ".join(f"{field} = {column!r}" for field, column in table_of["columns"].items())
+        say(f"{name}: {table_of['shape']}" + (f"; {meant}" if meant else ""), "bold")
+        if table_of["unused"]:
+            say(f"  Columns not used: {', '.join(table_of['unused'])}", "yellow")
+
+
 def _json(report: Report, dry_run: bool) -> dict[str, Any]:
     return {
         "file": report.file,
         "shape": report.shape,
         "columns": report.columns,
+        "tables": [{"table": name, **meant} for name, meant in report.tables.items()],
         "dry_run": dry_run,
         "rows": report.rows,
         **report.counts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO
 
@@ -16,6 +16,7 @@ from digest.subscribing.suppressing import Listed
 COLUMNS = ("email", "domain", "hash", "kind", "reason", "by", "at", "secret")
 _NAMES = {"e-mail": "email", "email address": "email", "address": "email", "recipient": "email"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FOREIGN = "this hash was made with another [web] secret, so nobody can tell whose it is"
 _LONGEST = 300  # characters of a reason
 
 
@@ -25,6 +26,23 @@ class Refused:
 
     line: int
     why: str
+
+
+@dataclass(slots=True)
+class Refusals:
+    """The lines that cannot be read: how many, how many of them for the secret alone, and the first of them."""
+
+    at_most: int
+    count: int = 0
+    foreign: int = 0
+    first: list[Refused] = field(default_factory=list)
+
+    def add(self, each: Refused) -> None:
+        """One more."""
+        self.count += 1
+        self.foreign += each.why == FOREIGN
+        if len(self.first) < self.at_most:
+            self.first.append(each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +107,7 @@ class Lines:
         if len(address_hash) != 64 or not set(address_hash) <= set("0123456789abcdef"):
             raise ValueError("this hash is none of ours")
         if made_with.strip() != self.fingerprint:
-            raise ValueError("this hash was made with another [web] secret, so nobody can tell whose it is")
+            raise ValueError(FOREIGN)
         return address_hash
 
 

@@ -16,7 +16,7 @@ from digest.app import App
 from digest.cli.opening import clock, opened
 from digest.cli.printing import fail, print_json, print_json_list, say, table
 from digest.cli.suppressed import who, why
-from digest.cli.suppression_lists import COLUMNS, Lines, Refused, guarded
+from digest.cli.suppression_lists import COLUMNS, FOREIGN, Lines, Refusals, Refused, guarded
 from digest.domain.subscribers import Evidence, Way
 from digest.domain.suppressions import SuppressedDomain, Suppression, SuppressionKind
 from digest.errors import InvalidAddress, UsageError
@@ -123,30 +123,39 @@ def import_(
 ) -> None:
     """Suppress what a CSV lists: addresses, domains, or the export of another Digest, for instance after a restore."""
     _known_kind(kind)
-    refused: list[Refused] = []
-    count = 0
+    refused = Refusals(_LISTED)
 
     def refuse(each: Refused) -> None:
-        nonlocal count
-        count += 1
-        if len(refused) < _LISTED:
-            refused.append(each)
-        if not as_json and count <= _SHOWN:
+        refused.add(each)
+        if not as_json and each.why != FOREIGN and refused.count - refused.foreign <= _SHOWN:
             fail(f"{file}, line {each.line}: {each.why}")
 
     with opened() as opening, _reading(file) as text:
         lines = Lines(text, opening.links.fingerprint, SuppressionKind(kind), reason.strip(), clock(), refuse)
         brought = suppressing.bring_in(opening.store, opening.links, lines, clock(), dry_run=dry_run, even_lifted=force)
     if as_json:
-        shown = [asdict(each) for each in refused]
-        print_json({**asdict(brought), "dry_run": dry_run, "refused": count, "refused_lines": shown})
-        return
-    if count > _SHOWN:
-        fail(f"and {count - _SHOWN:,} more")
+        shown = [asdict(each) for each in refused.first]
+        counts = {"refused": refused.count, "of_another_secret": refused.foreign}
+        print_json({**asdict(brought), "dry_run": dry_run, **counts, "refused_lines": shown})
+    else:
+        _say_what_came(brought, refused, dry_run=dry_run)
+    if refused.count and not (brought.suppressed or brought.already or brought.domains or brought.lifted_since):
+        raise typer.Exit(1)
+
+
+def _say_what_came(brought: suppressing.Brought, refused: Refusals, *, dry_run: bool) -> None:
+    if refused.count - refused.foreign > _SHOWN:
+        fail(f"and {refused.count - refused.foreign - _SHOWN:,} more")
+    if refused.foreign:
+        fail(
+            f"{refused.foreign:,} hash(es) were made with another [web] secret, so nobody can tell whose they are. "
+            "Move digest.secret here from where the list was made, before anybody is mailed from here; "
+            "or bring in a list of the addresses themselves, in a column email"
+        )
     would = "would be " if dry_run else ""
     say(
         f"{brought.suppressed:,} {would}suppressed, {brought.already:,} were already, {brought.domains:,} domain(s), "
-        f"{count:,} line(s) refused."
+        f"{refused.count:,} line(s) refused."
     )
     if brought.lifted_since:
         say(f"  {brought.lifted_since:,} line(s) passed over: lifted since. Give --force to suppress them again.")

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from digest.domain.addresses import Address
-from digest.domain.intake_rows import KeptOut, NewReader, Noted, Placed, Writes
+from digest.domain.intake_rows import Carried, KeptOut, NewReader, Noted, Placed, Writes
 from digest.domain.subscribers import EventKind, SubscriptionState
 from digest.domain.suppressions import LIFTED_BY_THE_READER, TAKES_THE_PLACE_OF, SuppressionKind
 
@@ -65,6 +65,7 @@ class Arrival(NamedTuple):
     rhythm: str = ""
     paused_until: datetime | None = None
     suppressed: SuppressionKind | None = None  # beside the standing, in our own exports
+    carried: Carried | None = None  # the consent itself, out of our own exports
     is_ours: bool = False  # from our own export: who left is brought back as one who left
 
 
@@ -166,10 +167,10 @@ class Intake:
         if confirmed_at is None:
             self.writes.noted.append(Noted(self.now, *to, EventKind.REQUESTED, *said, asked_ip, made))
             return
-        ip = arrival.confirmed_ip or asked_ip
+        ip, carried = arrival.confirmed_ip or asked_ip, arrival.carried
         if arrival.requested_at and (arrival.requested_at != confirmed_at or asked_ip not in ("", ip)):
-            self.writes.noted.append(Noted(requested_at, *to, EventKind.REQUESTED, *said, asked_ip))
-        self.writes.noted.append(Noted(confirmed_at, *to, EventKind.CONFIRMED, *said, ip))
+            self.writes.noted.append(Noted(requested_at, *to, EventKind.REQUESTED, *said, asked_ip, 0, carried))
+        self.writes.noted.append(Noted(confirmed_at, *to, EventKind.CONFIRMED, *said, ip, 0, carried))
 
     def _set(
         self,
@@ -204,7 +205,13 @@ class Intake:
         stand = held.subscriptions.get(arrival.newsletter) if held else None
         if stand is not None or address_hash in self.suppressed or arrival.address.domain in self.domains:
             return *self._keep_out(arrival, address_hash), ""
-        self._leave(held or self._take_in(arrival), arrival, None)
+        held = held or self._take_in(arrival)
+        if arrival.carried and arrival.confirmed_at:
+            said = (arrival.typed, arrival.language, arrival.confirmed_ip, 0, arrival.carried)
+            self.writes.noted.append(
+                Noted(arrival.confirmed_at, held.id, arrival.newsletter, EventKind.CONFIRMED, *said)
+            )
+        self._leave(held, arrival, None)
         return Outcome.UNSUBSCRIBED, True, ""
 
     def _keep_out(self, arrival: Arrival, address_hash: str) -> tuple[Outcome, bool]:

@@ -1,8 +1,4 @@
-"""A list of readers from elsewhere: whose export it is, which column means what, and what a row says.
-
-The peers' columns and words are those of their own exporters: MailPoet, Mailchimp, listmonk, Ghost, Substack,
-Buttondown. Any other table will do that has a column with addresses.
-"""
+"""A list of readers from elsewhere: what a row of it says, once the plan (plans.py) has told the columns."""
 
 from __future__ import annotations
 
@@ -13,120 +9,26 @@ from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from digest.domain import peers
+from digest.domain import peers, speaking
 from digest.domain.addresses import Address
 from digest.domain.arrivals import STRICTNESS, Arrival, Standing
 from digest.domain.cells import name_in, plain
 from digest.domain.dates import UnclearDate, moment_in
-from digest.domain.peers import Shape
+from digest.domain.intake_rows import Carried
+from digest.domain.plans import Plan
+from digest.domain.subscribers import Way
 from digest.domain.suppressions import SuppressionKind
-from digest.errors import InvalidAddress, UsageError
+from digest.errors import InvalidAddress
 
-MAX_COLUMNS = 1000
 _DOMAINS = 10_000  # so many are remembered
+_LIFTED_BY_CONFIRMING = (Standing.UNSUBSCRIBED, Standing.BOUNCED)
+_LONGEST = 2_000  # characters of what a consent rests on
+_WAYS = frozenset(Way)
 _RHYTHMS = frozenset({"", "monthly"})
 
 
 class Refused(Exception):
     """A row that is not taken, and why, for the operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Whose export it is and where each field stands; kept with the import, so that it goes on the same way."""
-
-    shape: str
-    columns: Mapping[str, int]  # field -> place in the row
-    states: tuple[tuple[int, str], ...]  # (place, which words it speaks)
-    default: Standing = Standing.CONFIRMED
-    notes: tuple[str, ...] = ()
-
-    def shown(self, header: Sequence[str]) -> dict[str, str]:
-        """field -> the column's own name."""
-        named = [name_in(name) for name in header]
-        shown = {name: named[place] for name, place in self.columns.items() if place < len(named)}
-        return shown | {f"status ({words})": named[place] for place, words in self.states if place < len(named)}
-
-    def as_json(self) -> dict[str, object]:
-        """For the record of the import."""
-        states = [list(each) for each in self.states]
-        return {"shape": self.shape, "columns": dict(self.columns), "states": states, "default": self.default.value}
-
-
-def recognise(header: Sequence[str], file_name: str = "", given: Mapping[str, str] | None = None) -> Plan:
-    """What the columns mean. `given` says it for some: field -> column name. Raises UsageError."""
-    if len(header) > MAX_COLUMNS:
-        raise UsageError(f"it has {len(header):,} columns; that is no list of readers")
-    names = [peers.normal(name) for name in header]
-    places: dict[str, int] = {}
-    for place, name in enumerate(names):
-        places.setdefault(name, place)  # Mailchimp has some names twice; the first is the one
-    shape = peers.shape_of(frozenset(places))
-    columns = _columns(names, shape) | _given(header, names, given or {})
-    if "email" not in columns:
-        if not _is_text(header):
-            raise UsageError(
-                f"this is no list of readers; it begins with {_shown(header)}, where a CSV has its columns"
-            )
-        what = f"there is no column with addresses; its columns are: {_shown(header)}"
-        raise UsageError(f"this is no list of readers as it stands: {what}. Say --map email=COLUMN")
-    states = [(columns.pop("status"), "status")] if given and "status" in given else []
-    columns.pop("status", None)
-    if not states:
-        states = [(places[name], words) for name, words in shape.states if name in places]
-    if "list" in columns and shape.title != peers.OURS:  # a row for each list: its status is of that list
-        states = [(place, "status on the list" if words == "status" else words) for place, words in states]
-    return Plan(shape.title, columns, tuple(states), shape.default_of(file_name), shape.notes)
-
-
-def _is_text(header: Sequence[str]) -> bool:
-    """Whether these are names of columns, and not bytes of something else."""
-    return all(name.replace("\n", " ").replace("\t", " ").isprintable() and "\ufffd" not in name for name in header)
-
-
-def _shown(header: Sequence[str]) -> str:
-    """The columns' names; of what is no text the few letters a person can read."""
-    if _is_text(header):
-        return ", ".join(repr(name.strip()[:40]) for name in header[:20]) or "none"
-    letters = "".join(letter for letter in "".join(header)[:200] if letter.isascii() and letter.isprintable())
-    return repr(letters.strip()[:12])
-
-
-def list_of_addresses(first: Sequence[str]) -> Plan | None:
-    """The plan of a table without a header, whose first row holds an address already."""
-    for place, cell in enumerate(first):
-        if "@" in cell and _is_address(plain(cell).strip()):
-            names = {"name": place + 1} if len(first) == place + 2 else {}
-            return Plan("addresses without a header", {"email": place, **names}, ())
-    return None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        Address.parse(text)
-    except InvalidAddress:
-        return False
-    return True
-
-
-def _columns(names: Sequence[str], shape: Shape) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for place, name in enumerate(names):
-        known = shape.columns.get(name) or peers.COLUMNS.get(name)
-        if known:
-            found.setdefault(known, place)
-    return found
-
-
-def _given(header: Sequence[str], names: Sequence[str], given: Mapping[str, str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for wanted, column in given.items():
-        if wanted not in peers.FIELDS:
-            raise UsageError(f"--map {wanted}=...: there is no such field; there are: {', '.join(peers.FIELDS)}")
-        if peers.normal(column) not in names:
-            raise UsageError(f"--map {wanted}={column}: there is no such column; there are: {_shown(header)}")
-        found[wanted] = names.index(peers.normal(column))
-    return found
 
 
 @dataclass(slots=True)
@@ -158,7 +60,7 @@ class Reading:
             address = Address.parse(typed)
         except InvalidAddress:
             address = self.parse(typed)
-        standing = self._standing(row)
+        standing, left_at = self._standing(row)
         if standing is Standing.PENDING and not self.asks:
             raise Refused("they have not confirmed there; --ask asks them by mail")
         if standing is Standing.NEVER:
@@ -169,7 +71,8 @@ class Reading:
         if is_ours:
             newsletter = self._newsletter(_cell(row, columns, "newsletter"))
         if len(columns) == 1:
-            return Arrival(line, address, address.key, typed, standing, newsletter, "", self.newsletters[newsletter])
+            language = self.newsletters[newsletter]
+            return Arrival(line, address, address.key, typed, standing, newsletter, "", language, left_at=left_at)
         arrival = Arrival(
             line,
             address,
@@ -181,7 +84,7 @@ class Reading:
             self._language(_cell(row, columns, "language"), newsletter),
             *(self._moment(_cell(row, columns, "requested_at")), network_of(_cell(row, columns, "requested_ip"))),
             *(self._moment(_cell(row, columns, "confirmed_at")), network_of(_cell(row, columns, "confirmed_ip"))),
-            self._moment(_cell(row, columns, "left_at")),
+            left_at or self._moment(_cell(row, columns, "left_at")),
         )
         return self._ours(arrival, row) if is_ours else arrival
 
@@ -200,18 +103,49 @@ class Reading:
             rhythm=rhythm if rhythm in _RHYTHMS else "",
             paused_until=self._moment(_cell(row, columns, "paused_until"), may_come=True),
             suppressed=_suppression(_cell(row, columns, "suppressed")),
+            carried=self._carried(row),
             is_ours=True,
         )
 
-    def _standing(self, row: Sequence[str]) -> Standing:
-        strictest = self.plan.default
+    def _carried(self, row: Sequence[str]) -> Carried | None:
+        columns = self.plan.columns
+        way = _cell(row, columns, "consent_way").strip()
+        if way not in _WAYS or not _cell(row, columns, "consent_at").strip():
+            return None
+        form = plain(_cell(row, columns, "consent_form")).strip()[:_LONGEST]
+        wording_id = _cell(row, columns, "consent_wording").strip().lower()
+        return Carried(Way(way), form, wording_id if re.fullmatch(r"[0-9a-f]{64}", wording_id) else "")
+
+    def _standing(self, row: Sequence[str]) -> tuple[Standing, datetime | None]:
+        """(the strictest that the columns say, since when where one of them tells)."""
+        strictest, since = self.plan.default, None
         for place, words in self.plan.states:
-            said = peers.standing_of(words, row[place])
+            cell = row[place]
+            said = speaking.said_in(words, cell)
             if said is None:
-                raise Refused(f"the status {plain(row[place]).strip()[:40]!r} is not one we know")
+                raise Refused(self._unknown(place, words, cell))
+            if said is Standing.CONFIRMED:
+                continue
+            moment = self._moment(cell) if words in speaking.ONCE_SET else None
+            if moment and said in _LIFTED_BY_CONFIRMING and self._has_confirmed_since(row, moment):
+                continue
+            if moment and (since is None or moment > since):
+                since = moment
             if STRICTNESS[said] > STRICTNESS[strictest]:
                 strictest = said
-        return strictest
+        return strictest, since
+
+    def _has_confirmed_since(self, row: Sequence[str], moment: datetime) -> bool:
+        if self.plan.shape != peers.OTHER.title:  # with the others, confirming anew empties the column
+            return False
+        confirmed_at = self._moment(_cell(row, self.plan.columns, "confirmed_at"))
+        return confirmed_at is not None and confirmed_at > moment
+
+    def _unknown(self, place: int, words: str, cell: str) -> str:
+        text = plain(cell).strip()[:40]
+        if words not in ("subscribed", *speaking.FIELDS):
+            return f"the status {text!r} is not one we know"
+        return f"{text!r} in the column {self.plan.names[place]!r} says neither yes nor no"
 
     def _newsletter(self, cell: str) -> str:
         named = plain(cell).strip() or self.newsletter

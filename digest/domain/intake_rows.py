@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from digest.domain.subscribers import EventKind
+from digest.domain.subscribers import EventKind, Way
 from digest.domain.suppressions import SuppressionKind
 
 
@@ -36,6 +36,14 @@ class Placed(NamedTuple):
     was: str = ""
 
 
+class Carried(NamedTuple):
+    """What our own export says of a consent: it is kept as it was given, and not replaced by the import's own."""
+
+    way: Way
+    form: str
+    wording_id: str = ""  # SHA-256 of the words agreed to
+
+
 class Noted(NamedTuple):
     """A row for `events`; `asks` is the subscription that is to be asked by mail."""
 
@@ -47,6 +55,7 @@ class Noted(NamedTuple):
     language: str
     ip: str
     asks: int = 0
+    carried: Carried | None = None
 
 
 class KeptOut(NamedTuple):

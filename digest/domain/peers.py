@@ -46,8 +46,6 @@ COLUMNS = _by_name(
     "|ip адреса",
     confirmed_at="confirmed at|confirmation time|confirmation date|confirm time|data potwierdzenia|дата підтвердження",
     confirmed_ip="confirmed ip|confirmation ip|confirm ip|ip potwierdzenia",
-    left_at="left at|unsubscribed at|unsubscription date|unsub time|unsubscribe date|clean time|undeliverability date"
-    "|bounced at|complained at|data wypisania|data rezygnacji|дата відписки",
 )
 
 _CONFIRMED, _PENDING, _NEVER = Standing.CONFIRMED, Standing.PENDING, Standing.NEVER
@@ -60,12 +58,12 @@ def _words(**words: str) -> dict[str, Standing]:
 
 
 _COMMON = _words(
-    confirmed="confirmed|subscribed|active|enabled|opted in|optin|opt in|yes|true|1|potwierdzony|potwierdzona|zapisany"
+    confirmed="confirmed|subscribed|active|enabled|opted in|optin|opt in|potwierdzony|potwierdzona|zapisany"
     "|zapisana|aktywny|aktywna|підтверджено|підписаний|підписана|активний|bestätigt|abonné|suscrito",
     pending="pending|unconfirmed|not confirmed|unactivated|awaiting confirmation|niepotwierdzony|niepotwierdzona"
     "|oczekujący|непідтверджений|очікує|unbestätigt|non confirmé",
     never="nonsubscribed|non subscribed|not subscribed|transactional",
-    unsubscribed="unsubscribed|opted out|optout|opt out|left|removed|deleted|no|false|0|wypisany|wypisana|niezapisany"
+    unsubscribed="unsubscribed|opted out|optout|opt out|left|removed|deleted|wypisany|wypisana|niezapisany"
     "|відписаний|відписана|abgemeldet|désabonné|cancelado",
     bounced="bounced|bounce|hard bounced|hard bounce|cleaned|undeliverable|odbity|odbita",
     complained="complained|complaint|spam|marked as spam|reported as spam|abuse|junk",
@@ -130,7 +128,8 @@ SHAPES = (
         OURS,
         _signs("email|newsletter|status|consent way"),
         columns={name: name.replace(" ", "_") for name in ("newsletter", "rhythm", "paused until", "suppressed")}
-        | {"unsubscribed at": "left_at", "consent ip": "confirmed_ip"},
+        | {"unsubscribed at": "left_at", "consent ip": "confirmed_ip"}
+        | {name: name.replace(" ", "_") for name in ("consent at", "consent way", "consent form", "consent wording")},
     ),
     Shape(
         "MailPoet",
@@ -183,7 +182,7 @@ SHAPES = (
         ),
     ),
 )
-OTHER = Shape("a table", (), (("status", "status"), ("state", "status"), ("stan", "status"), ("статус", "status")))
+OTHER = Shape("a table", (), ())
 # Behind these stands an office, or nobody; nobody in particular can have agreed.
 ROLES = frozenset(
     (

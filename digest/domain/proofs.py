@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from digest.domain.subscribers import ConsentEvent, EventKind
+from digest.domain.subscribers import ConsentEvent, EventKind, Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,23 @@ def consents(trail: Sequence[ConsentEvent]) -> list[Consent]:
 def _begins(last: Consent | None, event: ConsentEvent) -> bool:
     """Whether this is a consent of its own; one without a request was brought in by the operator."""
     if event.kind is EventKind.CONFIRMED:
-        return last is None or last.confirmed is not None or last.withdrawn is not None
+        is_over = last is None or last.confirmed is not None or last.withdrawn is not None
+        return is_over or _is_brought_beside(last.requested if last else None, event)
     return event.kind is EventKind.REQUESTED
+
+
+def _is_brought_beside(requested: ConsentEvent | None, event: ConsentEvent) -> bool:
+    """Whether the operator brought this consent from elsewhere, while one that was asked for here was never given.
+
+    It rests on other words than ours, so it must not take those of the request. One we asked for by mail is given by
+    the reader, and no import.
+    """
+    if requested is None:
+        return False
+    asked, given = requested.evidence, event.evidence
+    if (asked.way, asked.form, asked.delivery_id) == (given.way, given.form, None):  # both came with one import
+        return False
+    return given.way in (Way.IMPORT, Way.OPERATOR) or event.at < requested.at
 
 
 def _went_on(given: Consent, last_left: ConsentEvent | None, event: ConsentEvent) -> Consent:

@@ -139,9 +139,13 @@ def purge_proofs(tx: Connection, before: datetime) -> int:
 
 
 def with_network(tx: Connection, before: datetime, after: int, at_most: int = 1000) -> list[int]:
-    """The next events after that id, older than that moment, that still say from where they came."""
+    """The next events after that id, written here before that moment, that still say from where they came.
+
+    A consent of years ago that was imported yesterday was written yesterday.
+    """
+    written_at = sa.func.coalesce(events.c.written_at, events.c.at)
     known = sa.or_(events.c.ip != "", events.c.user_agent != "")
-    query = sa.select(events.c.id).where(events.c.id > after, events.c.at < before, known).order_by(events.c.id)
+    query = sa.select(events.c.id).where(events.c.id > after, written_at < before, known).order_by(events.c.id)
     return list(tx.scalars(query.limit(at_most)))
 
 

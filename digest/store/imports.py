@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -25,7 +25,8 @@ from digest.domain.subscribers import EventKind, Evidence, SubscriptionState
 from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import StoreConflict
 from digest.store import deliveries
-from digest.store.schema import imports, suppressed_domains, suppression_log
+from digest.store.bulk import fill, text
+from digest.store.schema import imports, suppressed_domains, suppression_log, wordings
 from digest.store.statements import both, run, run_many
 
 _CACHE = 65_536  # kB of SQLite's pages: readers come in any order, so its indexes are written all over
@@ -150,15 +151,16 @@ def write(
 ) -> None:
     """Everything a batch comes to. Raises StoreConflict when another transaction got in its way: do the batch again."""
     try:
-        at = _text(tx, now)
+        at = text(tx, now)
         rows = ((one.id, one.address, one.key, one.variant, one.name, at) for one in writes.readers)
-        _fill(tx, "subscribers", ("id", "address", "address_key", "variant_key", "name", "created_at"), rows)
-        _fill(tx, "subscriptions", _PLACED, (_placed(tx, one) for one in writes.placed))
+        fill(tx, "subscribers", ("id", "address", "address_key", "variant_key", "name", "created_at"), rows)
+        fill(tx, "subscriptions", _PLACED, (_placed(tx, one) for one in writes.placed))
         for statement, changed in ((_AGAIN, _staying(writes)), (_LEAVE, _leaving(writes))):
             _change(tx, statement, changed)
         letters = [_ask(tx, one, now) if one.asks else None for one in writes.noted]
         notes = zip(writes.noted, letters, strict=True)
-        _fill(tx, "events", _NOTED, (_noted(tx, one, letter, evidence) for one, letter in notes))
+        known = _wordings_among(tx, writes.noted)
+        fill(tx, "events", _NOTED, ((*_noted(tx, one, letter, evidence, known), at) for one, letter in notes))
         _keep_out(tx, list(writes.kept_out.values()), evidence, reasons, now)
     except psycopg.errors.IntegrityError as error:
         raise StoreConflict("somebody signed up at this very moment") from error
@@ -170,6 +172,7 @@ _PLACED = (
 )
 _NOTED = (
     *("at", "subscriber_id", "newsletter", "kind", "way", "address_as_typed", "language", "form", "ip", "delivery_id"),
+    *("wording_id", "written_at"),
 )
 _AGAIN = both(
     """
@@ -205,15 +208,30 @@ def _change(tx: Connection, statement: dict[str, str], changed: list[Placed]) ->
 
 
 def _placed(tx: Connection, one: Placed) -> tuple[Any, ...]:
-    moments = (_text(tx, one.requested_at), _text(tx, one.confirmed_at), _text(tx, one.unsubscribed_at))
+    moments = (text(tx, one.requested_at), text(tx, one.confirmed_at), text(tx, one.unsubscribed_at))
     paused_until = int(one.paused_until.timestamp()) if one.paused_until else None
     return (*one[:5], *moments, paused_until, one.rhythm)
 
 
-def _noted(tx: Connection, one: Noted, letter: int | None, evidence: Evidence) -> tuple[Any, ...]:
-    at, subscriber_id, newsletter, kind, typed, language, ip, _ = one
-    said = (kind.value, evidence.way.value, typed, language, evidence.form, ip)
-    return (_text(tx, at), subscriber_id, newsletter, *said, letter)
+def _wordings_among(tx: Connection, noted: list[Noted]) -> frozenset[str]:
+    """Which of the words that consents came with are here; a batch has few."""
+    wanted = {one.carried.wording_id for one in noted if one.carried and one.carried.wording_id}
+    if not wanted:
+        return frozenset()
+    return frozenset(tx.scalars(sa.select(wordings.c.id).where(wordings.c.id.in_(wanted))))
+
+
+def _noted(
+    tx: Connection, one: Noted, letter: int | None, evidence: Evidence, known: frozenset[str]
+) -> tuple[Any, ...]:
+    at, subscriber_id, newsletter, kind, typed, language, ip, _, carried = one
+    way, form, wording_id = evidence.way, evidence.form, None
+    if carried:
+        way, form, wording_id = carried
+        if wording_id and wording_id not in known:  # their text is elsewhere; the hash still proves it
+            form, wording_id = f"{form} (words agreed to: SHA-256 {wording_id})".strip(), None
+    said = (kind.value, way.value, typed, language, form, ip)
+    return (text(tx, at), subscriber_id, newsletter, *said, letter, wording_id or None)
 
 
 def _ask(tx: Connection, one: Noted, now: datetime) -> int:
@@ -248,7 +266,7 @@ def _keep_out(
             "kind": one.kind.value,
             "reason": one.reason,
             "by": one.by,
-            "at": _text(tx, now),
+            "at": text(tx, now),
             "subscriber_id": one.subscriber_id,
             "replaces": int(each.replaces),
         }
@@ -260,38 +278,3 @@ def _keep_out(
         for one in made
     ]
     tx.execute(sa.insert(suppression_log), log)
-
-
-def _fill(tx: Connection, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    """New rows for a table, as fast as the driver takes them."""
-    driver: Any = tx.connection.driver_connection
-    if tx.dialect.name == "sqlite":
-        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        driver.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
-        return
-    if content := "".join(map(_line, rows)):
-        with driver.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
-            copy.write(content)
-
-
-def _line(row: tuple[Any, ...]) -> str:
-    """A row in COPY's text format."""
-    line = "\t".join(["\x01" if cell is None else str(cell) for cell in row])
-    if "\\" in line or line.count("\t") != len(row) - 1 or "\n" in line or "\r" in line:
-        return "\t".join(["\\N" if cell is None else _escaped(str(cell)) for cell in row]) + "\n"
-    return line.replace("\x01", "\\N") + "\n"
-
-
-def _escaped(cell: str) -> str:
-    cell = cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    return cell.replace("\r", "\\r").replace("\x00", "")
-
-
-def _text(tx: Connection, moment: datetime | None) -> str | None:
-    """A moment as the database's own column type keeps it."""
-    return None if moment is None else _written(moment, tx.dialect.name == "sqlite")
-
-
-@lru_cache(maxsize=4096)
-def _written(moment: datetime, for_sqlite: bool) -> str:
-    return moment.isoformat(" ", "microseconds")[:26] if for_sqlite else moment.isoformat()

@@ -181,6 +181,7 @@ events = sa.Table(
     sa.Column("user_agent", sa.Text, nullable=False, server_default=""),
     sa.Column("delivery_id", BigId),  # the mail that asked for it: its Message-ID follows from the number
     sa.Column("token_hash", sa.Text, nullable=False, server_default=""),  # SHA-256 of the token that was shown
+    sa.Column("written_at", UtcDateTime),  # where `at` is older: a consent that came with an import
     **NUMBERED,
 )
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 from digest.domain.addresses import Address
 from digest.domain.arrivals import Arrival, Outcome
 from digest.domain.cells import name_in
-from digest.domain.imports import Plan, Reading, Refused, list_of_addresses, recognise
+from digest.domain.imports import Reading, Refused
 from digest.domain.masking import masked
-from digest.domain.peers import OURS, is_escaping
+from digest.domain.peers import OURS, Shape, is_escaping, normal, shape_of
+from digest.domain.plans import Plan, list_of_addresses, recognise
 from digest.domain.subscribers import ConfirmationLimits
 from digest.errors import InvalidAddress, UsageError
 from digest.subscribing.listing import Lists, expect, several
-from digest.tables.files import Table, tables_of
+from digest.tables.files import Table, is_packed, tables_of
 from digest.tables.rows import Row
 
 _EXAMPLES = 5
@@ -39,6 +40,7 @@ class Request:
     parse: Callable[[str], Address]
     consent: str = ""
     given: Mapping[str, str] = field(default_factory=dict)  # field -> column
+    ignored: tuple[str, ...] = ()  # columns that are not looked at
     only_list: str = ""
     encoding: str = ""
     asks: bool = False
@@ -49,7 +51,8 @@ class Request:
 
     def as_plan(self) -> dict[str, Any]:
         """What must be the same for an import to go on where it was cut off."""
-        return {
+        ignored = {"ignored": list(self.ignored)} if self.ignored else {}
+        return ignored | {
             "map": dict(self.given),
             "list": self.only_list,
             "asks": self.asks,
@@ -79,6 +82,7 @@ class Report:
     warnings: dict[str, int] = field(default_factory=dict)
     shape: str = ""
     columns: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> its shape, columns, and those not used
     notes: list[str] = field(default_factory=list)
     examples: list[list[str]] = field(default_factory=list)  # [address, outcome]
     first_refused: list[list[Any]] = field(default_factory=list)  # [line, address, why, table]
@@ -135,7 +139,7 @@ class Report:
 
 _QUOTED = re.compile(r"'.*'|\".*\"")  # as repr() writes it
 _COUNTED = ("counts", "why", "examples", "first_refused")
-_KEPT = ("rows", "counts", "why", "warnings", "shape", "columns", "notes", "errors")
+_KEPT = ("rows", "counts", "why", "warnings", "shape", "columns", "tables", "notes", "errors")
 
 
 class Reader:
@@ -144,6 +148,8 @@ class Reader:
     def __init__(self, request: Request, report: Report, now: datetime) -> None:
         self._request, self._report, self._now = request, report, now
         self._table: Table | None = None
+        self._company = _company(request)
+        self._names = set[str]()
 
     def tell(self) -> int:
         """Bytes that were read."""
@@ -173,6 +179,8 @@ class Reader:
                 lists.count(reading.list_of(row.cells) for row in table if not row.problem)
             elif request.only_list:
                 raise UsageError(f"{table.name}: this file has no column of lists; say --map list=COLUMN")
+        if unknown := [name for name in request.ignored if normal(name) not in self._names]:
+            raise UsageError(f"--ignore {unknown[0]}: there is no such column")
         if request.only_list:
             expect(lists, request.only_list)
         elif len(lists) > 1:
@@ -183,12 +191,15 @@ class Reader:
     def _plan(self, table: Table) -> tuple[Reading, bool]:
         request, report = self._request, self._report
         headless = None if request.given else list_of_addresses(table.header)
-        plan = headless or _recognised(table, request)
+        plan = headless or _recognised(table, request, self._company)
+        self._names.update(map(normal, table.header))
         if not request.newsletter and plan.shape != OURS:
             raise UsageError(f"which newsletter? Give --newsletter with one of: {', '.join(request.newsletters)}")
         table.expect(plan.columns["email"], escapes=is_escaping(plan.shape))
         report.shape = plan.shape
         report.columns = plan.shown(table.header) if headless is None else {}
+        meant = {"shape": plan.shape, "columns": report.columns, "unused": list(plan.unused)}
+        report.tables[table.name] = meant
         report.notes += [note for note in plan.notes if note not in report.notes]
         reading = Reading(
             plan=plan,
@@ -205,9 +216,18 @@ class Reader:
         return reading, headless is None
 
 
-def _recognised(table: Table, request: Request) -> Plan:
+def _company(request: Request) -> Shape | None:
+    """Whose tables lie in a ZIP, where the names of its files say something: Mailchimp's."""
+    if not is_packed(request.path):
+        return None
+    tables = tables_of(request.path, request.encoding)
+    shapes = (shape_of(frozenset(map(normal, table.header))) for table in tables)
+    return next((shape for shape in shapes if shape.by_file), None)
+
+
+def _recognised(table: Table, request: Request, company: Shape | None) -> Plan:
     try:
-        return recognise(table.header, table.name, request.given)
+        return recognise(table.header, table.name, request.given, request.ignored, company)
     except UsageError as error:
         raise UsageError(f"{table.name}: {error}") from None
 

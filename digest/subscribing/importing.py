@@ -97,10 +97,14 @@ def _bring_one(
 
 
 def needs_consent(request: Request, now: datetime) -> bool:
-    """Whether a file holds readers who are to be mailed without being asked. Reads up to the first of them."""
+    """Whether a file holds readers who are to be mailed without being asked. Reads up to the first of them.
+
+    Not those of our own exports that bring the consent with them.
+    """
     reader = Reader(request, Report(request.path.name), now)
     reader.look_at_lists()
-    return any(said.arrival is not None and said.arrival.standing is Standing.CONFIRMED for said in reader)
+    arrivals = (said.arrival for said in reader if said.arrival is not None)
+    return any(each.standing is Standing.CONFIRMED and each.carried is None for each in arrivals)
 
 
 def bring_file(

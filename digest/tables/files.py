@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,6 +47,11 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_packed(path: Path) -> bool:
+    """Whether several tables may be in it."""
+    return zipfile.is_zipfile(path)
+
+
 def size_of(path: Path) -> int:
     """Bytes in all, unpacked."""
     if zipfile.is_zipfile(path):
@@ -60,15 +66,18 @@ def tables_of(path: Path, encoding: str = "", fallback: str = "cp1250") -> Itera
         _known(encoding)
     with _read(path) as file:
         if not zipfile.is_zipfile(file):
-            file.seek(0)
-            yield from _table(path.name, file, encoding, fallback, 0)
+            yield from _table(path.name, partial(_again, file), encoding, fallback, 0)
             return
         with zipfile.ZipFile(file) as archive:
             done = 0
             for name in _members(archive, path):
-                with archive.open(name) as member:
-                    yield from _table(name, member, encoding, fallback, done)
+                yield from _table(name, partial(archive.open, name), encoding, fallback, done)
                 done += archive.getinfo(name).file_size
+
+
+def _again(file: IO[bytes]) -> IO[bytes]:
+    file.seek(0)
+    return file
 
 
 def _known(encoding: str) -> None:
@@ -103,21 +112,17 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[str]:
     return kept
 
 
-def _table(name: str, file: IO[bytes], encoding: str, fallback: str, before: int) -> Iterator[Table]:
-    buffered = io.BufferedReader(_Counted(file), _CHUNK)
-    start = buffered.peek(4096)[:4096]
-    counted: Any = buffered.raw
-    text = io.TextIOWrapper(buffered, encoding or _encoding(start), errors="surrogateescape", newline=None)
-    if encoding or _encoding(start) != "utf-8-sig":
-        text.reconfigure(errors="replace")
-    read = _mended(text, fallback)
+def _table(name: str, begin: Callable[[], IO[bytes]], encoding: str, fallback: str, before: int) -> Iterator[Table]:
+    """The table in a file that `begin` opens from its start."""
+    read, counted, start = _opened(begin(), encoding, fallback)
 
     def tell() -> int:
-        return before + int(counted.taken)
+        return before + counted.taken
 
     if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
-        objects = json_rows.Objects(read, name)
-        yield Table(name, objects.header, objects, tell)
+        header = json_rows.names_in(read, name)
+        read, counted, _ = _opened(begin(), encoding, fallback)
+        yield Table(name, header, json_rows.Objects(read, name, header), tell)
         return
     line = read(_CHUNK)
     while line and not line.strip():
@@ -126,6 +131,17 @@ def _table(name: str, file: IO[bytes], encoding: str, fallback: str, before: int
     header = rows.first()
     if header:
         yield Table(name, header, rows, tell)
+
+
+def _opened(file: IO[bytes], encoding: str, fallback: str) -> tuple[Callable[[int], str], _Counted, bytes]:
+    """(what gives its lines, what counts its bytes, how it starts)."""
+    counted = _Counted(file)
+    buffered = io.BufferedReader(counted, _CHUNK)
+    start = buffered.peek(4096)[:4096]
+    text = io.TextIOWrapper(buffered, encoding or _encoding(start), errors="surrogateescape", newline=None)
+    if encoding or _encoding(start) != "utf-8-sig":
+        text.reconfigure(errors="replace")
+    return _mended(text, fallback), counted, start
 
 
 def _rows_after(line: str, read: Callable[[int], str]) -> Rows:

@@ -140,3 +140,14 @@ def test_who_is_suppressed_is_not_added_and_it_says_why(operator):
     assert "digest suppressions lift example.org" in " ".join(
         operator("subscribers", "add", "bob@example.org", status=1).split()
     )
+
+
+def test_hashes_of_another_secret_are_one_line_with_the_remedy(operator, tmp_path):
+    foreign = [f",{number:064x},left,0123456789abcdef\n" for number in range(30)]
+    (tmp_path / "kept.csv").write_text("email,hash,reason,secret\n" + "".join(foreign))
+    said = " ".join(operator("suppressions", "import", "kept.csv", status=1).split())
+    assert said.count("another [web] secret") == 1
+    assert "30 hash(es)" in said
+    assert "Move digest.secret" in said
+    (tmp_path / "kept.csv").write_text("email,hash,reason,secret\nanna@example.com,,left,\n" + "".join(foreign))
+    assert "1 suppressed" in operator("suppressions", "import", "kept.csv")

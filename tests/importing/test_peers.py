@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from digest.domain.imports import recognise
+from digest.domain.plans import recognise
 from digest.errors import UsageError
 from tests.importing import samples
 

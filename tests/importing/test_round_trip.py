@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from digest.domain.addresses import Address
+from digest.domain.proofs import wording_id
 from digest.domain.subscribers import Evidence, Way
-from digest.store import Store, exports
+from digest.store import Store, consent, exports
 from digest.store.migrate import migrate
 from digest.store.schema import subscriptions
 from digest.subscribing import importing, preferring, suppressing
@@ -61,7 +62,10 @@ def test_everything_comes_back(full, write, name, tmp_path):
     before, after = full.everything(), elsewhere.everything()
     assert after.pop(now_and_then)[1] == before.pop(now_and_then)[1] == "pending"
     assert after == before
-    assert elsewhere.trail("anna@example.com")[-1][:4] == ("confirmed", "import", "our own books", "203.0.113.0")
+    for who in ("anna@example.com", "left@example.com"):
+        given = [each for each in full.trail(who) if each[0] == "confirmed"]
+        assert [each for each in elsewhere.trail(who) if each[0] == "confirmed"] == given
+    assert elsewhere.trail("anna@example.com")[-1][2:4] == ("a form", "203.0.113.0")
     other.close()
 
 
@@ -88,3 +92,30 @@ def test_rows_of_other_newsletters_are_named(full, tmp_path):
     assert set(report.why) == {"of another newsletter: 'weekly'"} | (
         {*report.why} & {"they have not confirmed there; --ask asks them by mail"}
     )
+
+
+WORDS = "email,newsletter,status,confirmed_at,consent_at,consent_way,consent_form,consent_wording\n"
+
+
+def test_a_consent_that_comes_along_is_kept_and_no_other_is_asked_for(stage):
+    given = "2024-01-02T10:00:00+00:00"
+    path = stage.folder / "out.csv"
+    path.write_text(f"{WORDS}anna@example.com,weekly,confirmed,{given},{given},link,/subscribe,{'ab' * 32}\n")
+    assert not importing.needs_consent(stage.request(path, newsletter=""), NOW)
+    stage.bring(path.read_text(), "out.csv", newsletter="", consent="")
+    kind, way, form, _, at = stage.trail("anna@example.com")[-1]
+    assert (kind, way, at.isoformat()) == ("confirmed", "link", given)
+    assert form == f"/subscribe (words agreed to: SHA-256 {'ab' * 32})"
+    path.write_text(path.read_text() + f"bob@example.com,weekly,confirmed,{given},,,,\n")
+    assert importing.needs_consent(stage.request(path, newsletter=""), NOW)
+
+
+def test_the_words_agreed_to_are_found_again_where_they_are(stage):
+    said = Evidence(Way.FORM, wording="I agree")
+    entry = importing.Entry(Address("bob", "example.com"))
+    importing.bring_in(stage.store, LINKS, [entry], "weekly", "pl", said, NOW)
+    given = "2024-01-02T10:00:00+00:00"
+    stage.bring(f"{WORDS}anna@example.com,weekly,confirmed,{given},{given},link,x,{wording_id('I agree')}\n")
+    with stage.store.read() as tx:
+        trail = consent.trail(tx, stage.find("anna@example.com")["weekly"].subscriber_id)
+    assert (trail[-1].evidence.wording, trail[-1].evidence.form) == ("I agree", "x")

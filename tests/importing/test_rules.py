@@ -15,7 +15,7 @@ from digest.domain.suppressions import Suppression, SuppressionKind
 from digest.errors import UsageError
 from digest.store import suppressions
 from digest.store.schema import deliveries, imports, subscribers, suppressed_domains, suppression_log
-from digest.subscribing import importing, preferring, suppressing
+from digest.subscribing import forgetting, importing, preferring, suppressing
 from tests.importing.stage import LINKS, NOW
 
 
@@ -274,3 +274,12 @@ def test_what_is_kept_of_an_import_names_nobody_where_the_columns_were_mixed_up(
     with stage.store.read() as tx:
         kept = tx.execute(sa.select(imports.c.counts)).scalar_one()
     assert kept["why"] == {"the status '...' is not one we know": 2}
+
+
+def test_an_imported_network_is_kept_as_long_as_one_that_was_seen_here(stage):
+    table = "email,confirmed_at,confirmed_ip\nanna@example.com,2020-01-02,203.0.113.7\n"
+    stage.bring(table)
+    keep = timedelta(days=90)
+    for days, network in ((1, "203.0.113.0"), (89, "203.0.113.0"), (91, "")):
+        forgetting.tidy(stage.store, keep, keep, NOW + timedelta(days=days))
+        assert stage.trail("anna@example.com")[-1][3] == network
