@@ -183,14 +183,14 @@ PURGE = {("store/pending.py", "_forget")}  # who never confirmed is deleted whol
 
 
 @pytest.mark.parametrize(
-    ("way", "number"), [(Way.LINK, 1), (Way.IMPORT, 2), (Way.OPERATOR, 2)], ids=lambda each: str(each)
+    ("way", "days", "number"), [(Way.LINK, 1, 1), (Way.IMPORT, 1, 2), (Way.OPERATOR, -900, 2), (Way.LINK, -900, 2)]
 )
-def test_a_consent_brought_from_elsewhere_takes_no_words_of_a_request_that_was_never_confirmed(way, number):
+def test_a_consent_brought_from_elsewhere_takes_no_words_of_a_request_that_was_never_confirmed(way, days, number):
     asked = Evidence(Way.FORM, wording="I agree to the weekly", form="/subscribe", delivery_id=7)
     given = Evidence(way, form="the form of the old site")
     trail = [
         ConsentEvent(NOW, EventKind.REQUESTED, "weekly", asked),
-        ConsentEvent(NOW - timedelta(days=900), EventKind.CONFIRMED, "weekly", given),
+        ConsentEvent(NOW + timedelta(days=days), EventKind.CONFIRMED, "weekly", given),
     ]
     found = consents(trail)
     assert len(found) == number

@@ -92,9 +92,17 @@ def _request(opening: App, newsletter: str | None, columns: list[str]) -> Reques
         languages=frozenset(LANGUAGES),
         admit=domains(settings.refused_domains, settings.disposable).admit,
         parse=partial(parse, smtputf8=settings.smtputf8),
-        given=dict(_given(each) for each in columns),
+        given=_all_given(columns),
         limits=settings.limits(),
     )
+
+
+def _all_given(columns: list[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for name, column in map(_given, columns):
+        if given.setdefault(name, column) != column:
+            raise UsageError(f"--map {name}=... is said twice: for {given[name]!r} and for {column!r}")
+    return given
 
 
 def _given(text: str) -> tuple[str, str]:

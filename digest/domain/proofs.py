@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from digest.domain.subscribers import ConsentEvent, EventKind, Way
+
+_CLOCKS = timedelta(hours=1)  # by which those of several machines may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def _is_brought_beside(requested: ConsentEvent | None, event: ConsentEvent) -> b
     asked, given = requested.evidence, event.evidence
     if (asked.way, asked.form, asked.delivery_id) == (given.way, given.form, None):  # both came with one import
         return False
-    return given.way in (Way.IMPORT, Way.OPERATOR) or event.at < requested.at
+    return given.way in (Way.IMPORT, Way.OPERATOR) or event.at < requested.at - _CLOCKS
 
 
 def _went_on(given: Consent, last_left: ConsentEvent | None, event: ConsentEvent) -> Consent:

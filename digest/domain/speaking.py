@@ -43,6 +43,7 @@ _FLAGS: dict[str, tuple[Standing, Standing, Standing | None]] = {
     "complained": (Standing.COMPLAINED, Standing.CONFIRMED, Standing.CONFIRMED),
     "blocked": (Standing.BLOCKED, Standing.CONFIRMED, Standing.CONFIRMED),
 }
+_SPEAKING = frozenset(("status", "left_at", *FIELDS))
 _NAMES = _by_name(
     subscribed="subscribed|is subscribed|active|is active|enabled|is enabled|wants mail|aktywny|zapisany|активний"
     "|підписаний|abonniert|suscrito",
@@ -93,7 +94,7 @@ def columns_of(
     for name, words in shape.states:
         if name in names:
             by_shape.setdefault(names.index(name), words)
-    said = {place: _SAME.get(field, field) for field, place in given.items()}
+    said = {place: _SAME.get(field, field) for field, place in given.items() if field in _SPEAKING}
     found: list[tuple[int, str]] = []
     for place, name in enumerate(names):
         known = _NAMES.get(name, "")
@@ -103,9 +104,8 @@ def columns_of(
                 words = known or "status"  # opted_out given as the status still speaks its own way
             if words == "status":
                 words = by_shape.get(place, "status")
-            if words in _FLAGS or words in ONCE_SET or place in by_shape or words == "status":
-                found.append((place, words))
-        elif name in ignored:
+            found.append((place, words))
+        elif name in ignored or place in given.values():
             continue
         elif place in by_shape:
             found.append((place, by_shape[place]))

@@ -41,6 +41,7 @@ def test_from_a_first_look_to_another_house(operator, tmp_path):
     (tmp_path / "export.zip").write_bytes(samples.zipped(samples.MAILCHIMP))
     said = operator("subscribers", "import", "export.zip", "--dry-run")
     assert "Mailchimp" in said
+    assert "Columns not used: " in said
     assert "nothing was written" in said
     assert "--consent-from" in operator("subscribers", "import", "export.zip", status=2)
     report = json.loads(operator("subscribers", "import", "export.zip", "--consent-from", "old form", "--json"))
@@ -66,6 +67,8 @@ def test_from_a_first_look_to_another_house(operator, tmp_path):
         (("import", ".", "--dry-run"), "cannot be read"),
         (("import", "some.csv", "--map", "email"), "field=column"),
         (("import", "some.csv", "--map", "mail=email"), "there is no such field"),
+        (("import", "some.csv", "--map", "blocked=a", "--map", "blocked=b"), "is said twice"),
+        (("import", "some.csv", "--ignore", "stauts", "--dry-run"), "--ignore stauts: there is no such column"),
         (("import", "some.csv", "--encoding", "klingon"), "no such encoding"),
         (("import", "some.csv", "some.csv", "--errors", "e.csv"), "one file at a time"),
         (("list", "--newsletter", "foo"), "there is no newsletter 'foo'"),

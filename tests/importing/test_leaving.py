@@ -100,6 +100,11 @@ def test_naming_the_status_hides_no_other_column(stage):
     assert stage.kept_out(WHO) == "unsubscribed"
 
 
+def test_a_column_named_for_two_things_still_says_who_left(stage):
+    stage.bring(f"email,bye\n{WHO},2024-01-02\n", given={"unsubscribed_at": "bye", "requested_at": "bye"})
+    assert stage.kept_out(WHO) == "unsubscribed"
+
+
 @pytest.mark.parametrize("field", ["left_at", "unsubscribed_at"])
 def test_when_they_left_can_be_named(stage, field):
     stage.bring(f"email,bye\n{WHO},2024-01-02\n", given={field: "bye"})
