@@ -266,7 +266,10 @@ def test_suppressing_and_lifting_want_a_reason(operator, words):
 def test_a_domain_that_would_silence_many_is_asked_about_first(operator):
     operator.run("init")
     operator.run("subscribers", "add", "anna@town.example", "--confirmed", "--consent-from", "fair")
-    for domain, said_of in (("gmail.com", "a large provider"), ("town.example", "1 reader of 1 would get no more mail")):
+    for domain, said_of in (
+        ("gmail.com", "a large provider"),
+        ("town.example", "1 reader of 1 would get no more mail"),
+    ):
         said = operator.run("suppressions", "add", domain, "--reason", "a slip", status=2)
         assert said_of in said and "--yes" in said
     operator.run("suppressions", "add", "elsewhere.example", "--reason", "a trap")

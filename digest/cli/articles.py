@@ -13,7 +13,7 @@ from digest import publishing
 from digest.app import App
 from digest.cli.explaining import candidate_json, explain, show_notes
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
-from digest.cli.printing import local, print_json, say, table
+from digest.cli.printing import local, many, print_json, say, table
 from digest.domain.articles import Article, Image
 from digest.domain.periods import Period
 from digest.errors import DigestError
@@ -114,7 +114,7 @@ def import_(
     if as_json:
         print_json({"articles": done.found, "new": done.new, "notes": done.notes})
         return
-    say(f"{done.found} articles, {done.new} of them new")
+    say(f"{many(done.found, 'article')}, {done.new:,} of them new")
     show_notes(done.notes)
 
 

@@ -250,7 +250,7 @@ def forget(
         f"and {many(erased.bounces, 'report')}. Mails that waited and are not sent: {erased.waiting:,}."
     )
     say(
-        f"  Kept: a fingerprint, so that no import brings them back, and for {kept_for} days the proof of "
+        f"  Kept: a fingerprint, so that no import brings them back, and for {many(kept_for, 'day')} the proof of "
         f"{many(erased.proofs, 'consent')}, without name and address."
     )
     say("  Not ours to clean: backups, files you imported or exported, and your own mailboxes.")
