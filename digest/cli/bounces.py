@@ -96,10 +96,7 @@ def _show_emptied(emptied: Emptied, as_json: bool) -> None:
 
 @app.command()
 def check(as_json: bool = AsJson) -> None:
-    """Connect to the mailbox and say what is there.
-
-    Nothing is changed, nothing acted upon.
-    """
+    """Connect to the mailbox and say what is there. Nothing is changed, nothing acted upon."""
     with opened() as opening, Returns(opening).inbox() as inbox:
         with opening.store.read() as tx:
             known = mailboxes.known(tx, inbox.name)
@@ -150,10 +147,7 @@ def _row(each: Bounce, address: str, zone: ZoneInfo) -> tuple[str, ...]:
 
 @app.command()
 def held(as_json: bool = AsJson) -> None:
-    """Bounces that are too many at once to be believed.
-
-    `apply` or `discard` decides.
-    """
+    """Bounces that are too many at once to be believed. `apply` or `discard` decides."""
     with opened() as opening, opening.store.read() as tx:
         groups = bounces.held(tx)
     if as_json:
@@ -176,10 +170,7 @@ def apply_(provider: str = Provider) -> None:
 
 @app.command()
 def discard(provider: str = Provider) -> None:
-    """Do not believe a provider's held bounces.
-
-    Nothing follows from them, nor from later ones of that edition.
-    """
+    """Do not believe a provider's held bounces. Nothing follows from them, nor from later ones of that edition."""
     _decide(provider, believe=False)
 
 

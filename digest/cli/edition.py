@@ -39,10 +39,7 @@ def draft(
     at: str | None = typer.Option(None, help="A moment: the period that closed last before it, 2026-11-28T08:00."),
     as_json: bool = _Json,
 ) -> None:
-    """Rank the closed period and lay its edition out.
-
-    Again and again, until it is frozen.
-    """
+    """Rank the closed period and lay its edition out. Again and again, until it is frozen."""
     with opened() as opening:
         chosen = newsletter_named(opening, newsletter)
         moment = moment_of("--at", at, chosen.zone) if at else clock()
@@ -119,10 +116,7 @@ def check(
     offline: bool = typer.Option(False, "--offline", help="Ask no server whether links and pictures are there."),
     as_json: bool = _Json,
 ) -> None:
-    """Look at the mail before it goes out.
-
-    At links, pictures, subject, size, contrast, spam rules and sender.
-    """
+    """Look at the mail before it goes out. At links, pictures, subject, size, contrast, spam rules and sender."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         raise typer.Exit(preflighting.check(opening, found, allow, clock(), offline=offline, as_json=as_json))
@@ -160,10 +154,7 @@ def send(
     processes: int = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections."),
     as_json: bool = _Json,
 ) -> None:
-    """Freeze the edition, queue it, deliver until all is settled.
-
-    Run again after a crash it goes on.
-    """
+    """Freeze the edition, queue it, deliver until all is settled. Run again after a crash it goes on."""
     with opened(proved=True) as opening:  # confirmations wait in the same outbox
         found = publishing.find(opening.store, edition, newsletter)
         chosen = newsletter_named(opening, found.newsletter)
@@ -183,10 +174,7 @@ def send(
 def watch(
     edition: str = _Edition, as_json: bool = typer.Option(False, "--json", help="A line of JSON a look.")
 ) -> None:
-    """Watch an edition go out, whichever process sends it.
-
-    How many, how fast, how long still.
-    """
+    """Watch an edition go out, whichever process sends it. How many, how fast, how long still."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         settled = sending.watch(opening, found.id, as_json=as_json)

@@ -68,10 +68,7 @@ class _Person:
 
 
 def show(address: str, as_json: bool = _Json) -> None:
-    """One person: what they get, their consent, their mails.
-
-    Also what came back, and whether they are suppressed.
-    """
+    """One person: what they get, their consent, their mails. Also what came back, and whether they are suppressed."""
     with opened() as opening:
         found = _look(opening, parse(address))
         zone = next(iter(opening.newsletters.values())).zone
@@ -167,10 +164,7 @@ def proof(
     as_json: bool = _Json,
     out: Path | None = typer.Option(None, help="Write it into this file, as JSON."),
 ) -> None:
-    """The proof of one person's consent.
-
-    To what, when, how, in which words; also of one who was forgotten.
-    """
+    """The proof of one person's consent. To what, when, how, in which words; also of one who was forgotten."""
     with opened() as opening:
         proved = proving.prove(opening.store, opening.links, _publisher(opening), parse(address), clock())
     if out is not None:

@@ -160,10 +160,13 @@ def import_(
         return
     if count > _SHOWN:
         fail(f"and {count - _SHOWN:,} more")
-    would = "would be " if dry_run else ""
+    _tell(brought, count, "would be " if dry_run else "")
+
+
+def _tell(brought: suppressing.Brought, refused: int, would: str) -> None:
     say(
         f"{brought.suppressed:,} {would}suppressed, {brought.already:,} were already, "
-        f"{many(brought.domains, 'domain')}, {many(count, 'line')} refused."
+        f"{many(brought.domains, 'domain')}, {many(refused, 'line')} refused."
     )
     if brought.lifted_since:
         say(f"  {many(brought.lifted_since, 'line')} passed over: lifted since. Give --force to suppress them again.")
