@@ -42,7 +42,6 @@ def serve(
         watch_secret(app)
         web = app.config.web
         listener = _listen(host or web.host, web.port if port is None else port) if "web" in parts else None
-        _greet(app, parts, listener)
         asyncio.run(_serve(app, parts, listener, processes))
 
 
@@ -82,6 +81,7 @@ async def _serve(app: App, parts: set[str], listener: socket.socket | None, proc
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    _greet(app, parts, listener)  # from here on it can be stopped in peace
     tasks: list[asyncio.Task[None]] = []
     if "sender" in parts:
         tasks.append(asyncio.create_task(_send(app, stopping, processes)))
