@@ -14,7 +14,7 @@ from digest.domain.reports import Report, ReportKind
 from digest.domain.subscribers import EventKind, Evidence, SubscriptionState, Way
 from digest.domain.suppressions import SuppressionKind
 from digest.errors import NotFound
-from digest.store import bounces, consent, subscribers, suppressions
+from digest.store import bounces, consent, statistics, subscribers, suppressions
 from digest.store.schema import bounces as schema_bounces
 from digest.store.schema import deliveries
 from digest.subscribing import suppressing
@@ -210,6 +210,8 @@ def test_leaving_at_the_provider_unsubscribes_and_no_more(post):
     assert post.receive(post.report(ANNA, ReportKind.LEFT), via="mailgun").consequence == "unsubscribed"
     assert post.service.find(ANNA).state is SubscriptionState.UNSUBSCRIBED
     assert post.suppression(ANNA) is None
+    with post.service.app.store.read() as tx:
+        assert statistics.returned(tx) == {"unsubscribed": 1}  # as /metrics counts it
 
 
 def test_a_refusal_by_policy_touches_no_reader_and_the_desk_hears_of_it_once_a_day(post):

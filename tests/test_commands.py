@@ -89,6 +89,8 @@ def test_from_an_empty_folder_to_a_readers_mailbox(operator, smtpd, at):
     assert sent["state"] == "sent"
     assert sent["counts"]["sent"] == 1
     assert operator.json("edition", "send")["counts"]["sent"] == 1
+    said = operator.run("edition", "send")
+    assert "Edition 1 went out on " in said and said.rstrip().endswith(", 1 sent; nothing was left to send.")
     assert len(smtpd.received) == 1
     assert smtpd.received[0].parsed["To"] == "anna@example.com"
     listed = operator.json("edition", "deliveries", "--state", "sent")

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from digest.cli import COMMANDS
 from digest.cli.printing import fitted, span
 from digest.cli.suppressed import who, why
 from digest.config.reading import read_config
@@ -87,7 +88,28 @@ def test_config_check_names_what_is_left_to_do_and_where(operator):
     assert "config.toml has no mistakes: 1 newsletter, 0 sources." in said
     assert "[web] base_url, [mail] from: example.com still stands there; write your own" in said
     assert "there is no [[sources]] section" in said and "Before you go live" in said
+    assert "[web] trusted_proxies is empty" in said
     assert "config.toml has no [[sources]] section yet" in operator.run("collect", "--check", status=2)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"WEB__BASE_URL": "http://127.0.0.1:8080"}, "[web] base_url is http://127.0.0.1:8080; only this machine can"),
+        ({"WEB__BASE_URL": "http://recap.example.org"}, "[web] base_url has no https"),
+        ({"MAIL__BOUNCE_ADDRESS": "b@example.com"}, "[mail] bounce_address: example.com still stands there"),
+        ({"MAIL__CONFIRMATION_FROM": "b@example.com"}, "[mail] confirmation_from: example.com still stands there"),
+        ({"MAIL__UNSUBSCRIBE_ADDRESS": "b@example.com"}, "[mail] unsubscribe_address: example.com still stands there"),
+        ({"BOUNCES__INBOX": "maildir", "BOUNCES__PATH": "nowhere"}, "[bounces] path: there is no Maildir"),
+    ],
+)
+def test_config_check_names_what_would_fail_only_once_it_is_live(operator, values, said):
+    operator.run("init", "--site-url", "https://post.example.org", "--base-url", "https://recap.example.org")
+    config = operator.folder / "config.toml"
+    config.write_text(config.read_text().replace("recap@example.com", "recap@post.example.org"))
+    before = operator.run("config", "check")
+    operator.environ |= {f"DIGEST_{name}": value for name, value in values.items()}
+    assert said not in before and said in operator.run("config", "check")
 
 
 GOOD = """
@@ -152,10 +174,10 @@ def test_it_is_clear_who_suppressed(by, short, sentence):
 def test_a_person_is_told_of_without_saying_a_thing_twice(operator):
     operator.run("init")
     operator.run("subscribers", "add", "anna@example.com", "--confirmed", "--consent-from", "fair")
-    operator.run("subscribers", "suppress", "anna@example.com")
+    operator.run("subscribers", "suppress", "anna@example.com", "--reason", "wrote to us")
     lines = operator.run("subscribers", "show", "anna@example.com").splitlines()
     assert [line for line in lines if line.count("operator") > 1 or "  by" in line.strip()] == []
-    assert any(line.endswith("by the operator: no reason given") for line in lines)
+    assert any(line.endswith("by the operator: wrote to us") for line in lines)
 
 
 def test_the_list_of_suppressions_fits_a_narrow_terminal_and_can_be_seen_whole(operator):
@@ -198,3 +220,86 @@ def test_wide_letters_count_as_wide_and_what_has_room_is_not_cut():
     rows = [["日本語のとても長い理由", "x"], ["short", "y"]]
     assert fitted(("a", "b"), rows, ("a",), 14) == [["日本語の…", "x"], ["short", "y"]]
     assert fitted(("a", "b"), rows, ("a",), 80) == rows
+
+
+@pytest.mark.parametrize("group", ["", *(name for name, (_, is_group) in COMMANDS.items() if is_group)])
+def test_a_list_of_commands_is_not_cut_on_a_terminal_of_eighty_characters(operator, group):
+    operator.environ["COLUMNS"] = "80"
+    lines = operator.run(*filter(None, [group]), "--help").partition("Commands:")[2].splitlines()
+    assert len(lines) > 2 and [line for line in lines if line.endswith("...") or len(line) > 80] == []
+
+
+def test_a_list_with_nothing_in_it_says_so(operator):
+    operator.run("init")
+    assert operator.run("subscribers", "list").strip() == "There are no readers yet."
+    assert operator.run("subscribers", "list", "--state", "pending").strip() == "Nobody is pending."
+    assert operator.run("bounces", "list").strip() == "Nothing came back in the last 30 days."
+    assert operator.run("edition", "list").strip() == "No edition yet: run `digest edition draft`."
+    assert operator.run("suppressions", "list").strip() == "Nobody is suppressed."
+
+
+def test_the_list_of_readers_says_since_when_and_who_is_suppressed(operator):
+    operator.run("init")
+    operator.run("subscribers", "add", "anna@example.com", "--confirmed", "--consent-from", "fair")
+    operator.run("subscribers", "add", "bob@example.com", "--confirmed", "--consent-from", "fair")
+    operator.run("subscribers", "suppress", "bob@example.com", "--reason", "wrote to us")
+    anna, bob = operator.run("subscribers", "list").splitlines()[-3:-1]
+    assert "confirmed, suppressed" in bob and "suppressed" not in anna
+    assert [each["is_suppressed"] for each in operator.json("subscribers", "list")] == [False, True]
+
+
+def test_who_leaves_twice_by_the_operator_had_left_already(operator):
+    operator.run("init")
+    operator.run("subscribers", "add", "anna@example.com", "--confirmed", "--consent-from", "fair")
+    words = ("subscribers", "unsubscribe", "anna@example.com")
+    assert operator.run(*words).strip() == "anna@example.com no longer gets The Weekly Recap."
+    assert operator.run(*words).strip() == "anna@example.com had left The Weekly Recap already."
+
+
+@pytest.mark.parametrize("words", [("suppressions", "add"), ("suppressions", "lift")])
+def test_suppressing_and_lifting_want_a_reason(operator, words):
+    operator.run("init")
+    assert "--reason" in operator.run(*words, "anna@example.com", status=2)
+    assert "cannot be empty" in operator.run(*words, "anna@example.com", "--reason", " ", status=2)
+
+
+def test_a_domain_that_would_silence_many_is_asked_about_first(operator):
+    operator.run("init")
+    operator.run("subscribers", "add", "anna@town.example", "--confirmed", "--consent-from", "fair")
+    for domain, said_of in (
+        ("gmail.com", "a large provider"),
+        ("town.example", "1 reader of 1 would get no more mail"),
+    ):
+        said = operator.run("suppressions", "add", domain, "--reason", "a slip", status=2)
+        assert said_of in said and "--yes" in said
+    operator.run("suppressions", "add", "elsewhere.example", "--reason", "a trap")
+    said = operator.run("suppressions", "add", "town.example", "--reason", "meant", "--yes")
+    assert said.strip() == "All of town.example is suppressed; 1 reader there gets no mail now."
+
+
+def test_the_numbers_of_several_newsletters_stand_one_after_the_other(operator):
+    operator.run("init")
+    config = operator.folder / "config.toml"
+    config.write_text(config.read_text() + '\n[newsletters.daily]\ntitle = "The Daily"\nschedule = "daily 06:00"\n')
+    said = operator.run("subscribers", "stats")
+    assert "The Weekly Recap" in said and "The Daily" in said
+    assert "The Weekly Recap" not in operator.run("subscribers", "stats", "--newsletter", "daily")
+    assert {each["newsletter"] for each in operator.json("subscribers", "stats")} == {"weekly", "daily"}
+
+
+def test_the_first_lines_of_serve_are_few_and_say_what_is_to_do(operator):
+    operator.run("init")
+    command = [sys.executable, "-m", "digest", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=operator.folder, env=operator.environ, stderr=subprocess.PIPE) as process:
+        said = [process.stderr.readline().decode() for _ in range(4)]
+        process.terminate()
+        rest = process.stderr.read().decode()
+    told = [line.partition(" INFO digest.serve: ")[2].partition(" ")[0] for line in said]
+    assert told == ["readers", "The", "no", "nobody"], said
+    assert "application startup" not in rest and process.returncode == 0
+
+
+def test_ordinary_mail_in_the_mailbox_of_bounces_is_called_that(operator):
+    operator.run("init")
+    said = operator.run("bounces", "read", stdin=b"Subject: away\r\n\r\nI am on holiday.\r\n")
+    assert said.strip() == "out-of-office or ordinary mail: nothing changes."

@@ -80,6 +80,14 @@ def test_running_again_sends_nothing(service, smtpd):
     assert len(smtpd.received) == 5
 
 
+def test_the_log_says_once_to_how_many_it_went(service, caplog):
+    service.add_readers(5)
+    with caplog.at_level("INFO", "digest.delivering"):
+        edition = service.send()
+    said = [line for line in caplog.messages if line.startswith("edition")]
+    assert said == [f"edition {edition.id}: sent to 5"]
+
+
 def test_each_message_has_its_own_id_and_one_click_link(service, smtpd):
     service.add_readers(5)
     service.send()

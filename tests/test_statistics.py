@@ -246,6 +246,7 @@ def test_every_series_is_there_with_nothing_in_it_before_the_first_reader(servic
         'digest_suppressions{kind="complained"}',
         'digest_reports_total{kind="hard_bounce"}',
         'digest_reports_total{kind="refused_by_policy"}',
+        'digest_reports_total{kind="unsubscribed"}',
         'digest_deliveries{edition="0",newsletter="weekly",state="sent"}',
         'digest_edition_sent_timestamp_seconds{newsletter="weekly"}',
         "digest_letters_waiting",
@@ -253,6 +254,7 @@ def test_every_series_is_there_with_nothing_in_it_before_the_first_reader(servic
         "digest_messages_per_second",
     ):
         assert series in found
+    assert 'digest_reports_total{kind="no_report"}' not in found  # of ordinary mail no row is kept
 
 
 def test_the_series_stay_the_same_when_there_is_something_to_count(service):

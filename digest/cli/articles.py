@@ -13,7 +13,7 @@ from digest import publishing
 from digest.app import App
 from digest.cli.explaining import candidate_json, explain, show_notes
 from digest.cli.opening import clock, moment_of, newsletter_named, opened
-from digest.cli.printing import local, print_json, say, table
+from digest.cli.printing import local, many, print_json, say, table
 from digest.domain.articles import Article, Image
 from digest.domain.periods import Period
 from digest.errors import DigestError
@@ -32,7 +32,7 @@ def list_(
     explained: bool = typer.Option(False, "--explain", help="Every number they are judged by, and the rules."),
     as_json: bool = _Json,
 ) -> None:
-    """Every candidate of a closed period, best first, with the reason it is in or out."""
+    """Every candidate of a closed period, best first, and why. The reason says for each why it is in or out."""
     with opened() as opening:
         chosen = newsletter_named(opening, newsletter)
         span = chosen.period(moment_of("--period", period, chosen.zone) if period else clock())
@@ -81,7 +81,7 @@ def pin(
     article: str = typer.Argument(help="Its id or its address."),
     position: int | None = typer.Option(None, min=1, max=50, help="The place it stands at, counted from 1."),
 ) -> None:
-    """Put the article first in the next edition, or at a place of its own, whatever its views."""
+    """Put the article first in the next edition, or at a place. Whatever its views are."""
     with opened() as opening:
         found = desk.pin(opening.store, _find(opening, article), clock(), position)
     say(f"Pinned{f' at {position}' if position else ''}: {found.title}")
@@ -108,7 +108,7 @@ def import_(
     if as_json:
         print_json({"articles": done.found, "new": done.new, "notes": done.notes})
         return
-    say(f"{done.found} articles, {done.new} of them new")
+    say(f"{many(done.found, 'article')}, {done.new:,} of them new")
     show_notes(done.notes)
 
 

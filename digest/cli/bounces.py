@@ -16,13 +16,15 @@ from digest.app.bounces import Returns
 from digest.bouncing import Followed
 from digest.bouncing.emptying import Emptied
 from digest.cli.opening import clock, load, opened
-from digest.cli.printing import fail, local, print_json, print_json_list, say, span, table
+from digest.cli.printing import fail, local, many, print_json, print_json_list, say, span, table
 from digest.domain.bouncing import Bounce
 from digest.domain.reports import ReportKind
 from digest.errors import DigestError, SchemaMismatch, StoreUnavailable, UsageError
 from digest.mail.inbox import MAX_BYTES
 from digest.store import bounces, mailboxes
 
+_ORDINARY = "out-of-office or ordinary mail"
+_LONG = 365  # days: who looks back further than this has seen all there is
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a mail server that pipes to us keeps the message and tries again
 _KINDS = {
     "hard": ReportKind.HARD,
@@ -45,7 +47,9 @@ def read(
     inbox: bool = typer.Option(False, "--inbox", help="Read the mailbox in config.toml, not standard input."),
     as_json: bool = AsJson,
 ) -> None:
-    """Act on a report on standard input, as a mail server's pipe gives it; without one, read the mailbox once.
+    """Act on a report from a pipe, or on those in the mailbox.
+
+    A mail server's pipe gives one on standard input; without one, the mailbox is read once.
 
     Exit status 75 when the database is away: a mail server keeps the message then, and tries again.
     """
@@ -70,26 +74,29 @@ def _show_followed(followed: Followed, as_json: bool) -> None:
     if as_json:
         print_json(asdict(followed))
     else:
-        say(f"{followed.kind}: {followed.consequence}.")
+        kind = _ORDINARY if followed.kind is ReportKind.OTHER else followed.kind
+        strange = "" if followed.is_ours or followed.kind is ReportKind.OTHER else " (it names no mail of ours)"
+        say(f"{kind}: {followed.consequence}{strange}.")
 
 
 def _show_emptied(emptied: Emptied, as_json: bool) -> None:
-    rows = [(kind, consequence, number) for (kind, consequence), number in emptied.followed.most_common()]
+    followed = emptied.followed.most_common()
     if as_json:
         counts = {key: getattr(emptied, key) for key in ("mailbox", "read", "put_away", "left", "too_large")}
-        print_json(
-            counts | {"followed": [dict(zip(("kind", "consequence", "messages"), row, strict=True)) for row in rows]}
-        )
+        listed = [{"kind": kind, "consequence": then, "messages": number} for (kind, then), number in followed]
+        print_json(counts | {"followed": listed})
         return
+    rows = [(_ORDINARY if kind == ReportKind.OTHER else kind, then, number) for (kind, then), number in followed]
     if rows:
-        table(("What came", "What followed", "Messages"), rows, right=["Messages"])
-    said = f"{emptied.read:,} new messages in {emptied.mailbox}: {emptied.put_away:,} put away, {emptied.left:,} left"
+        table(("what came", "what followed", "messages"), rows, right=["messages"])
+    new = many(emptied.read, "new message")
+    said = f"{new} in {emptied.mailbox}: {emptied.put_away:,} put away, {emptied.left:,} left"
     say(f"{said}, {emptied.too_large:,} of them too large to be reports." if emptied.too_large else f"{said}.")
 
 
 @app.command()
 def check(as_json: bool = AsJson) -> None:
-    """Connect to the mailbox and say what is there; nothing is changed, nothing acted upon."""
+    """Connect to the mailbox and say what is there. Nothing is changed, nothing acted upon."""
     with opened() as opening, Returns(opening).inbox() as inbox:
         with opening.store.read() as tx:
             known = mailboxes.known(tx, inbox.name)
@@ -99,7 +106,8 @@ def check(as_json: bool = AsJson) -> None:
             found = {"mailbox": inbox.name, "waiting": len(waiting), "too_large": too_large, "tells": inbox.tells}
             print_json(found | {"read_at": known.read_at, "failed_at": known.failed_at, "error": known.error})
             return
-        say(f"{inbox.name}: {len(waiting):,} messages not looked at yet, {too_large:,} of them too large for a report.")
+        new = many(len(waiting), "message")
+        say(f"{inbox.name}: {new} not looked at yet, {too_large:,} of them too large for a report.")
         say(
             "It tells of new mail at once."
             if inbox.tells
@@ -125,8 +133,12 @@ def list_(
             print_json_list(asdict(each) | {"address": address} for each, address in found)
             return
         zone = _zone(opening)
-        columns = ("When", "Reader", "What", "Status", "What followed", "In their words")
-        table(columns, [_row(each, address, zone) for each, address in found])
+        rows = [_row(each, address, zone) for each, address in found]
+    if rows:
+        table(("when", "reader", "what", "status", "what followed", "in their words"), rows)
+    else:
+        what = "Nothing of that" if kind or provider else "Nothing"
+        say(f"{what} came back {'yet' if days > _LONG else f'in the last {days} days'}.")
 
 
 def _row(each: Bounce, address: str, zone: ZoneInfo) -> tuple[str, ...]:
@@ -135,7 +147,7 @@ def _row(each: Bounce, address: str, zone: ZoneInfo) -> tuple[str, ...]:
 
 @app.command()
 def held(as_json: bool = AsJson) -> None:
-    """Bounces that are too many at once to be believed; `apply` or `discard` decides."""
+    """Bounces that are too many at once to be believed. `apply` or `discard` decides."""
     with opened() as opening, opening.store.read() as tx:
         groups = bounces.held(tx)
     if as_json:
@@ -144,7 +156,7 @@ def held(as_json: bool = AsJson) -> None:
         say("Nothing is held.")
     else:
         rows = [(each.edition_id, each.provider, each.bounces, each.words) for each in groups]
-        table(("Edition", "Provider", "Readers", "In its words"), rows, right=["Edition", "Readers"])
+        table(("edition", "provider", "readers", "in its words"), rows, right=["edition", "readers"])
 
 
 Provider = typer.Argument(help="Whose held bounces, such as gmail.com; see `digest bounces held`.")
@@ -152,20 +164,20 @@ Provider = typer.Argument(help="Whose held bounces, such as gmail.com; see `dige
 
 @app.command("apply")
 def apply_(provider: str = Provider) -> None:
-    """Believe a provider's held bounces: their readers are suppressed."""
+    """Believe a provider's held bounces: readers are suppressed."""
     _decide(provider, believe=True)
 
 
 @app.command()
 def discard(provider: str = Provider) -> None:
-    """Do not believe a provider's held bounces: nothing follows from them, nor from later ones of that edition."""
+    """Do not believe a provider's held bounces. Nothing follows from them, nor from later ones of that edition."""
     _decide(provider, believe=False)
 
 
 def _decide(provider: str, *, believe: bool) -> None:
     with opened() as opening:
         number = bouncing.settle_held(opening.store, opening.links, provider, clock(), believe=believe)
-    say(f"{number:,} bounces {'applied: their readers get no more mail' if believe else 'discarded'}.")
+    say(f"{many(number, 'bounce')} {'applied: their readers get no more mail' if believe else 'discarded'}.")
 
 
 def _zone(opening: App) -> ZoneInfo:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from digest import collecting
 from digest.app import App
-from digest.cli.printing import fail, local, say
+from digest.cli.printing import fail, local, many, say
 from digest.domain.articles import Harvest
 from digest.domain.periods import Period
 from digest.errors import SourceError
@@ -56,7 +56,7 @@ class Seen:
         if self.is_empty:
             return f"{self.source}: reachable, but empty: no article and no count"
         listed = (
-            f"{_many(self.articles, 'article')}, newest {local(self.newest_article, zone)}"
+            f"{many(self.articles, 'article')}, newest {local(self.newest_article, zone)}"
             if self.articles
             else "no articles"
         )
@@ -64,11 +64,11 @@ class Seen:
 
     def _counted(self, zone: ZoneInfo) -> str:
         if self.lifetime:
-            return _many(self.lifetime, "lifetime counter")
+            return many(self.lifetime, "lifetime counter")
         if not self.counts:
             return "no counts"
         newest = f"newest up to {local(self.counted, zone)}" if self.counted else "all of them 0"
-        return f"{_many(self.counts, 'count')}, {_many(self.views, 'view')}, {newest}"
+        return f"{many(self.counts, 'count')}, {many(self.views, 'view')}, {newest}"
 
     def json(self) -> dict[str, Any]:
         """All of it for a script."""
@@ -90,10 +90,6 @@ class Seen:
             "lifetime_counters": self.lifetime,
             "notes": self.notes,
         }
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 async def look(app: App, sources: Sequence[Source], now: datetime) -> list[Seen]:
@@ -147,4 +143,4 @@ def show(seen: Sequence[Seen], zone: ZoneInfo) -> None:
         for note in each.notes[:_MOST_NOTES]:
             say(f"  {note}", "yellow")
         if (more := len(each.notes) - _MOST_NOTES) > 0:
-            say(f"  and {_many(more, 'note')} more; --json has them all", "yellow")
+            say(f"  and {many(more, 'note')} more; --json has them all", "yellow")

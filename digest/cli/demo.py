@@ -22,7 +22,7 @@ def demo(
     serve: bool = typer.Option(False, "--serve", help="Keep the site, the inbox and the archive up until Ctrl-C."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Walk through a whole Saturday: a site, its readers, the mail, and one goodbye."""
+    """See a whole Saturday: site, readers, mail, one goodbye."""
     logging.disable(logging.WARNING)
     with staged(_fresh(folder)) as stage:
         told = _tell_aloud(stage, quiet=as_json)

@@ -25,7 +25,7 @@ def new(
     out: Path = typer.Option(None, help="The folder for the key; where config.toml lies if not given."),
     as_json: bool = _Json,
 ) -> None:
-    """Make a key, and print the DNS record and the lines of config.toml that go with it."""
+    """Make a key. Prints the DNS record and the lines of config.toml that go with it."""
     config = load()
     sender = split_mailbox(config.mail.from_)[1].rpartition("@")[2]
     domain = (config.dkim.domain or sender).encode("idna").decode("ascii")

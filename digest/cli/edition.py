@@ -26,7 +26,7 @@ from digest.mail.note import unsupported
 from digest.publishing import desk
 
 _SCREENFUL = 1_000  # rows of a table for a person
-app = typer.Typer(help="Editions: draft, show, preview, approve, send, ...", no_args_is_help=True)
+app = typer.Typer(help="Editions: draft, show, preview, approve, send, resend.", no_args_is_help=True)
 _Json = typer.Option(False, "--json", help="Print JSON.")
 _Edition = typer.Argument("latest", help="Its id, or `latest`.")
 _Allow = typer.Option([], "--allow", metavar="NAME", help="An error of `digest edition check` that is to stop nothing.")
@@ -39,7 +39,7 @@ def draft(
     at: str | None = typer.Option(None, help="A moment: the period that closed last before it, 2026-11-28T08:00."),
     as_json: bool = _Json,
 ) -> None:
-    """Rank the closed period and lay its edition out; again and again until it is frozen."""
+    """Rank the closed period and lay its edition out. Again and again, until it is frozen."""
     with opened() as opening:
         chosen = newsletter_named(opening, newsletter)
         moment = moment_of("--at", at, chosen.zone) if at else clock()
@@ -56,6 +56,9 @@ def list_(newsletter: str | None = _Newsletter, as_json: bool = _Json) -> None:
         found = publishing.listed(opening.store, newsletter)
         if as_json:
             print_json([edition_json(opening.store, each, full=False) for each in found])
+            return
+        if not found:
+            say("No edition yet: run `digest edition draft`.")
             return
         zones = {name: each.zone for name, each in opening.newsletters.items()}
         rows = [
@@ -78,7 +81,7 @@ def show(
     explained: bool = typer.Option(False, "--explain", help="Every number of the ranking, and the rules."),
     as_json: bool = _Json,
 ) -> None:
-    """The picks, why each candidate is in or out, and how far the sending is."""
+    """The picks, why each is in, and how far the sending is."""
     with opened() as opening:
         _show(opening, publishing.find(opening.store, edition), as_json, explained=explained)
 
@@ -89,7 +92,10 @@ def preview(
     out: Path = typer.Option(Path("preview"), help="The folder to write into."),
     as_json: bool = _Json,
 ) -> None:
-    """Write html, text and .eml exactly as readers get them, in each of their languages; say where they can be seen."""
+    """Write html, text and .eml exactly as readers get them.
+
+    In each of their languages; and say where they can be seen.
+    """
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         written = write_preview(out, found, list(opening.samples(found, READER, clock())))
@@ -110,7 +116,7 @@ def check(
     offline: bool = typer.Option(False, "--offline", help="Ask no server whether links and pictures are there."),
     as_json: bool = _Json,
 ) -> None:
-    """Look at the mail before it goes out: links, pictures, subject, size, contrast, spam rules, sender."""
+    """Look at the mail before it goes out. At links, pictures, subject, size, contrast, spam rules and sender."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         raise typer.Exit(preflighting.check(opening, found, allow, clock(), offline=offline, as_json=as_json))
@@ -148,25 +154,27 @@ def send(
     processes: int = typer.Option(1, min=1, max=64, help="How many processes send; they share the connections."),
     as_json: bool = _Json,
 ) -> None:
-    """Freeze the edition if need be, queue it and deliver until all is settled. Run again after a crash it goes on."""
+    """Freeze the edition, queue it, deliver until all is settled. Run again after a crash it goes on."""
     with opened(proved=True) as opening:  # confirmations wait in the same outbox
         found = publishing.find(opening.store, edition, newsletter)
         chosen = newsletter_named(opening, found.newsletter)
         if chosen.approval is Approval.REQUIRED and found.state is EditionState.DRAFTED:
             hint = f"it waits for approval: digest edition approve {found.id}"
             raise WrongState("edition", found.id, found.state, "sent", hint)
-        opening.release(found, clock(), preflighting.allowed_names(allow))
-        settled = sending.deliver(opening, found.id, quiet=as_json, processes=processes)
+        is_out = found.state is EditionState.SENT
+        if not is_out:
+            opening.release(found, clock(), preflighting.allowed_names(allow))
+            found = sending.deliver(opening, found.id, quiet=as_json, processes=processes)
         if as_json:
-            print_json(edition_json(opening.store, settled))
-        raise typer.Exit(sending.report(opening, settled, quiet=as_json))
+            print_json(edition_json(opening.store, found))
+        raise typer.Exit(sending.report(opening, found, quiet=as_json, is_old=is_out))
 
 
 @app.command()
 def watch(
     edition: str = _Edition, as_json: bool = typer.Option(False, "--json", help="A line of JSON a look.")
 ) -> None:
-    """Watch an edition go out, whichever process sends it: how many, how fast, how long still."""
+    """Watch an edition go out, whichever process sends it. How many, how fast, how long still."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         settled = sending.watch(opening, found.id, as_json=as_json)
@@ -246,7 +254,7 @@ def resend(
         if not again:
             say(f"Nothing to send again: {f'{to} has no settled copy of it' if to else 'there are none of these'}.")
             return
-        say(f"{again} queued again; they go out when a sender runs: digest serve, or digest edition send {found.id}.")
+        say(f"{again:,} queued again; they go out when a sender runs: digest serve, or digest edition send {found.id}.")
 
 
 @app.command()
@@ -266,6 +274,9 @@ def deliveries(
             return
         shown = list(islice(listed, _SCREENFUL))
         more = next(listed, None) is not None
+    if not shown:
+        say(f"No copy of edition {found.id} is {state}." if state else f"Edition {found.id} has no copies yet.")
+        return
     rows = [(each.address, each.state, each.attempts, each.code or "", each.reply) for each in shown]
     table(("address", "state", "tries", "code", "the server's words"), rows, right=("tries",))
     if more:

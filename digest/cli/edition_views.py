@@ -11,7 +11,7 @@ from typing import Any
 
 from digest.app import App
 from digest.cli.explaining import candidate_json, explain, show_notes, show_ranked
-from digest.cli.printing import local, say, table
+from digest.cli.printing import local, many, say, table
 from digest.domain.editions import Edition, EditionState, Rendering
 from digest.mail.envelope import Parcel
 from digest.store import Store, candidates, clicks, deliveries, editions
@@ -79,9 +79,9 @@ def print_edition(app: App, edition: Edition, *, explained: bool = False) -> Non
         show_ranked(record.candidates)
     if edition.frozen_at:
         counts = ", ".join(f"{number:,} {state}" for state, number in shown["counts"].items() if number)
-        say(f"{edition.audience:,} readers, {edition.excluded:,} excluded: {counts or 'nothing queued'}")
+        say(f"{many(edition.audience, 'reader')}, {edition.excluded:,} excluded: {counts or 'nothing queued'}")
     elif edition.audience and edition.state is not EditionState.SKIPPED:
-        say(f"{edition.audience:,} readers would get it.")
+        say(f"{many(edition.audience, 'reader')} would get it.")
     elif not record.candidates:
         say("No article was read or published in that period. Is everything collected? digest collect --check")
     if shown["clicks"]:
@@ -96,7 +96,7 @@ def _show_clicks(store: Store, edition: Edition, followed: dict[int, int]) -> No
     """How often each article was opened from the mail, most first."""
     with store.read() as tx:
         titles = {pick.position: pick.article.title for pick in editions.picked(tx, edition.id)}
-    say(f"{sum(followed.values()):,} clicks:")
+    say(f"{many(sum(followed.values()), 'click')}:")
     most = sorted(followed.items(), key=lambda each: (-each[1], each[0]))
     table(("clicks", "no.", "title"), [(n, place, titles.get(place, "")) for place, n in most], right=("clicks", "no."))
 

@@ -23,7 +23,7 @@ def export(
     form: str = typer.Option("csv", "--format", help="csv or json."),
     out: Path | None = typer.Option(None, help="The file; standard output when there is none."),
 ) -> None:
-    """Write out every subscription with its dates and consent; `import` takes it in again as it was."""
+    """Write out every subscription with its dates and consent. `import` takes it in again as it was."""
     if state and state not in set(SubscriptionState):
         raise UsageError(f"there is no state {state!r}; there are: {', '.join(SubscriptionState)}")
     if form not in _WRITERS:

@@ -56,7 +56,9 @@ def import_(
     again: bool = typer.Option(False, "--again", help="Once more, although this very file is in already."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Bring readers in from a file, with their dates, and keep out who left or must not be mailed.
+    """Bring readers in from a file, with their dates.
+
+    Who left or must not be mailed is kept out.
 
     Cut off at any moment and started again, it goes on where it was.
     """

@@ -39,7 +39,7 @@ def init(
     timezone: str = typer.Option("Europe/Warsaw", help="The zone of `sat 08:00`."),
     language: str = typer.Option("en", help="What readers are written to in: en, pl or uk."),
 ) -> None:
-    """Write config.toml, a secret beside it, and create the database. What is there already stays as it is."""
+    """Write config.toml and a secret, create the database. What is there already stays as it is."""
     path = config_path()
     if path.exists():
         revision = _migrate()

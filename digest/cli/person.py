@@ -15,11 +15,11 @@ import typer
 
 from digest.app import App
 from digest.cli.opening import clock, opened
-from digest.cli.printing import local, plain, print_json, say
+from digest.cli.printing import local, many, plain, print_json, say
 from digest.cli.suppressed import by_whom, why
 from digest.config import split_mailbox
 from digest.domain.addresses import Address
-from digest.domain.subscribers import ConsentEvent, EventKind, Evidence, Subscription, SubscriptionState, Way
+from digest.domain.subscribers import ConsentEvent, EventKind, Evidence, Subscription, Way
 from digest.domain.suppressions import Suppression, SuppressionChange
 from digest.errors import NotFound, UsageError
 from digest.mail.addresses import parse
@@ -68,7 +68,7 @@ class _Person:
 
 
 def show(address: str, as_json: bool = _Json) -> None:
-    """One person: what they get, the trail of consent, the mails, what came back, and whether they are suppressed."""
+    """One person: what they get, their consent, their mails. Also what came back, and whether they are suppressed."""
     with opened() as opening:
         found = _look(opening, parse(address))
         zone = next(iter(opening.newsletters.values())).zone
@@ -132,12 +132,7 @@ def _section(title: str, lines: Iterable[str]) -> None:
 
 
 def _standing(each: Subscription, zone: ZoneInfo) -> str:
-    since = {
-        SubscriptionState.PENDING: each.requested_at,
-        SubscriptionState.CONFIRMED: each.confirmed_at,
-        SubscriptionState.UNSUBSCRIBED: each.unsubscribed_at,
-    }[each.state]
-    words = f"{each.state} since {local(since, zone)}, in {each.language}"
+    words = f"{each.state} since {local(each.since, zone)}, in {each.language}"
     if each.rhythm:
         words += f", {each.rhythm}"
     return words + (f", paused until {local(each.paused_until, zone)}" if each.paused_until else "")
@@ -169,7 +164,7 @@ def proof(
     as_json: bool = _Json,
     out: Path | None = typer.Option(None, help="Write it into this file, as JSON."),
 ) -> None:
-    """The proof of one person's consent, also of one who was forgotten: to what, when, how, in which words."""
+    """The proof of one person's consent. To what, when, how, in which words; also of one who was forgotten."""
     with opened() as opening:
         proved = proving.prove(opening.store, opening.links, _publisher(opening), parse(address), clock())
     if out is not None:
@@ -229,7 +224,7 @@ def forget(
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
     as_json: bool = _Json,
 ) -> None:
-    """Delete a person and all that is known of them, as they asked. It cannot be undone."""
+    """Delete a person and all that is known of them. It cannot be undone."""
     parsed = parse(address)
     if not yes:
         if not sys.stdin.isatty():
@@ -244,12 +239,12 @@ def forget(
         return
     say(f"{parsed} is forgotten.", "bold")
     say(
-        f"  Gone: name and address, {erased.subscriptions} subscription(s), {erased.events} line(s) of the trail, "
-        f"and what led to them in {erased.deliveries} mail(s) and {erased.bounces} report(s). "
-        f"Of these mails {erased.waiting} waited and are not sent."
+        f"  Gone: name and address, {many(erased.subscriptions, 'subscription')}, "
+        f"{many(erased.events, 'line')} of the trail, and what led to them in {many(erased.deliveries, 'mail')} "
+        f"and {many(erased.bounces, 'report')}. Mails that waited and are not sent: {erased.waiting:,}."
     )
     say(
-        f"  Kept: a fingerprint, so that no import brings them back, and for {kept_for} days the proof of "
-        f"{erased.proofs} consent(s), without name and address."
+        f"  Kept: a fingerprint, so that no import brings them back, and for {many(kept_for, 'day')} the proof of "
+        f"{many(erased.proofs, 'consent')}, without name and address."
     )
     say("  Not ours to clean: backups, files you imported or exported, and your own mailboxes.")

@@ -96,13 +96,18 @@ def local(moment: datetime | None, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%a %d %b %Y %H:%M}" if moment else "never"
 
 
+def many(number: int, one: str, several: str = "") -> str:
+    """A number with its word: 1 reader, 1,200 readers."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def span(length: timedelta) -> str:
     """A length of time as people say it, in its two largest units: 5 minutes, 1 hour 30 minutes."""
     left, parts = round(length.total_seconds()), []
     for seconds, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
         number, left = divmod(left, seconds)
         if number:
-            parts.append(f"{number:,} {unit}{'' if number == 1 else 's'}")
+            parts.append(many(number, unit))
     return " ".join(parts[:2]) or "0 seconds"
 
 

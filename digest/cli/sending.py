@@ -129,15 +129,17 @@ def _hint(edition: Edition, counts: dict[str, int]) -> None:
         say(f"Why some did not go out: {see} {'failed' if counts['failed'] else 'refused'}")
 
 
-def report(app: App, edition: Edition, *, quiet: bool) -> int:
-    """Say how it ended; returns the exit status."""
+def report(app: App, edition: Edition, *, quiet: bool, is_old: bool = False) -> int:
+    """Say how it ended; returns the exit status. `is_old`: it had gone out before this command began."""
     with app.store.read() as tx:
         counts = deliveries.counts(tx, edition.id)
         due_at = deliveries.next_due(tx, edition.id)
     words = ", ".join(f"{number:,} {state}" for state, number in counts.items() if number) or "no readers yet"
     if edition.state is EditionState.SENT:
         if not quiet:
-            say(f"Done: {words}.")
+            when = local(edition.sent_at, app.newsletters[edition.newsletter].zone)
+            before = f"Edition {edition.id} went out on {when}, {words}; nothing was left to send."
+            say(before if is_old else f"Done: {words}.")
             _hint(edition, counts)
         return 0
     if edition.state is EditionState.PAUSED:

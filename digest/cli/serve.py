@@ -15,6 +15,7 @@ import uvicorn
 from digest.app import App
 from digest.cli.logs import log_to_stderr
 from digest.cli.opening import clock, opened
+from digest.cli.printing import local
 from digest.cli.secret import watch_secret
 from digest.cli.worker import Processes, be_sender
 from digest.errors import UsageError
@@ -31,7 +32,7 @@ def serve(
     without: list[str] = typer.Option([], help="Leave a part out: web, scheduler or sender; may be repeated."),
     processes: int = Processes,
 ) -> None:
-    """Run the pages, the schedule and the sender until told to stop."""
+    """Run pages, schedule and sender until told to stop."""
     left_out = {part.strip() for word in without for part in word.split(",")}
     if unknown := left_out - set(PARTS):
         raise UsageError(f"--without {min(unknown)}: there is no such part; there are: {', '.join(PARTS)}")
@@ -59,11 +60,28 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _greet(app: App, parts: set[str], listener: socket.socket | None) -> None:
+    """Where readers sign up, what comes next, and what is still to be done: all one wants to know at a first start."""
+    if listener is not None:
+        here = "http://{}:{}".format(*listener.getsockname()[:2])
+        log.info("readers sign up at %s, which is %s on this machine", app.links.url(""), here)
+    if "scheduler" not in parts:
+        return
+    now = clock()
+    for each in app.newsletters.values():
+        log.info("%s: the next edition is due on %s", each.title, local(each.schedule.next(now), each.zone))
+    if not app.config.sources:
+        log.info("no sources yet, so there is nothing to pick from: add [[sources]] to config.toml")
+    if not app.config.desk.addresses:
+        log.info("nobody at the desk is told when something is wrong: write addresses into [desk]")
+
+
 async def _serve(app: App, parts: set[str], listener: socket.socket | None, processes: int) -> None:
     """All parts in one loop; the end of any is the end of all."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    _greet(app, parts, listener)  # from here on it can be stopped in peace
     tasks: list[asyncio.Task[None]] = []
     if "sender" in parts:
         tasks.append(asyncio.create_task(_send(app, stopping, processes)))
@@ -119,7 +137,6 @@ async def _serve_web(app: App, listener: socket.socket, stopping: asyncio.Event)
     )
     server = _Server(settings)
     ending = asyncio.create_task(_stop_web(server, stopping))
-    log.info("pages at http://%s:%d", *listener.getsockname()[:2])
     try:
         await server.serve(sockets=[listener])
     finally:

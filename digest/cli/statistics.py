@@ -19,23 +19,30 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def stats(
-    newsletter: str | None = typer.Option(None, help="Which newsletter; needed when there are several."),
+    newsletter: str | None = typer.Option(None, help="Only this one; otherwise all."),
     days: int = typer.Option(90, min=7, max=MOST_DAYS, help="How far back."),
     html: Path | None = typer.Option(None, help="Write a page with a chart to this file."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Readers by state, growth by day, who confirms, who leaves after which edition, what bounces where."""
+    """Readers in numbers: growth, leaving, bounces.
+
+    By state and day; who confirms, who leaves after which edition, what bounces where. A page with --html is of one
+    newsletter, and the JSON of several is a list.
+    """
     with opened() as opening:
-        chosen = newsletter_named(opening, newsletter)
-        settings = opening.config.subscribing
+        is_one = newsletter is not None or html is not None or len(opening.newsletters) == 1
+        chosen = [newsletter_named(opening, newsletter)] if is_one else list(opening.newsletters.values())
+        settings, now = opening.config.subscribing, clock()
         keeping = {"confirm_within": settings.confirm_within, "purge_after": settings.purge_after}
-        found = statistics.of_readers(opening.store, chosen, days, clock(), **keeping)
+        found = [statistics.of_readers(opening.store, each, days, now, **keeping) for each in chosen]
     if html is not None:
-        _write(html, chosen, found)
+        _write(html, chosen[0], found[0])
     if as_json:
-        print_json({**asdict(found), "confirm_rate": found.confirm_rate})
+        made = [{**asdict(each), "confirm_rate": each.confirm_rate} for each in found]
+        print_json(made[0] if is_one else made)
         return
-    _show(chosen, found)
+    for each, numbers in zip(chosen, found, strict=True):
+        _show(each, numbers)
     if html is not None:
         say(f"The page is in {html}.")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import UTC
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -14,7 +16,7 @@ from digest.cli.importing import import_
 from digest.cli.opening import clock, newsletter_named, opened
 from digest.cli.printing import fail, print_json_list, say, table
 from digest.cli.statistics import stats
-from digest.cli.suppressed import why
+from digest.cli.suppressed import given, why
 from digest.domain.addresses import Address
 from digest.domain.newsletters import Newsletter
 from digest.domain.subscribers import Evidence, Subscription, SubscriptionState, Way
@@ -26,7 +28,7 @@ from digest.store import suppressions
 from digest.subscribing import importing, preferring, suppressing
 
 app = typer.Typer(
-    help="Subscribers: add, list, show, import, unsubscribe, suppress, forget, and proofs of their consent.",
+    help="Readers: add, list, show, import, unsubscribe, forget.",
     no_args_is_help=True,
 )
 app.command("import")(import_)
@@ -77,14 +79,16 @@ def list_(
     if state and state not in set(SubscriptionState):
         raise UsageError(f"there is no state {state!r}; there are: {', '.join(SubscriptionState)}")
     with opened() as opening, opening.store.read() as tx:
-        found = subscriber_queries.listed(tx, newsletter_named(opening, newsletter).name if newsletter else "", state)
+        found = subscriber_queries.marked(tx, newsletter_named(opening, newsletter).name if newsletter else "", state)
         if as_json:
-            print_json_list(_json(each) for each in found)
+            print_json_list(_json(each) | {"is_suppressed": suppressed} for each, suppressed in found)
             return
-        rows = [
-            (each.address, each.name, each.newsletter, each.state, f"{each.requested_at:%Y-%m-%d}") for each in found
-        ]
-    table(("address", "name", "newsletter", "state", "since"), rows)
+        zones = {name: each.zone for name, each in opening.newsletters.items()}
+        rows = [_row(each, zones.get(each.newsletter), suppressed=suppressed) for each, suppressed in found]
+    if rows:
+        table(("address", "name", "newsletter", "state", "since"), rows)
+    else:
+        say(f"Nobody is {state}." if state else "There are no readers yet.")
 
 
 @app.command()
@@ -94,19 +98,34 @@ def unsubscribe(
     """End a reader's subscriptions, effective at once."""
     with opened() as opening:
         found = suppressing.find(opening.store, parse(address))
+        titles = {each.newsletter: each.newsletter for each in found}  # one may have gone from config.toml since
+        titles |= {name: each.title for name, each in opening.newsletters.items()}
+        if newsletter and newsletter not in {each.newsletter for each in found}:
+            raise UsageError(f"{address} was never asked about {titles.get(newsletter, newsletter)}")
         for each in found:
-            if newsletter in (None, each.newsletter):
-                preferring.leave(opening.store, each.id, Evidence(Way.OPERATOR), clock())
-                say(f"{each.address} no longer gets {each.newsletter}.")
+            if newsletter not in (None, each.newsletter):
+                continue
+            title = titles[each.newsletter]
+            if each.state is SubscriptionState.UNSUBSCRIBED:
+                say(f"{each.address} had left {title} already.")
+                continue
+            preferring.leave(opening.store, each.id, Evidence(Way.OPERATOR), clock())
+            say(f"{each.address} no longer gets {title}.")
 
 
 @app.command()
-def suppress(address: str, reason: str = typer.Option("no reason given", help="Why.")) -> None:
-    """Never mail this address again, even if it is imported or signs up anew; `digest suppressions` has more."""
+def suppress(address: str, reason: str = typer.Option("no reason given", help="Why; kept in the log.")) -> None:
+    """Never mail this address again. Not even if it is imported or signs up anew; `digest suppressions` has more."""
+    reason = given(reason)
     with opened() as opening:
         evidence = Evidence(Way.OPERATOR, form=reason)
         new = suppressing.suppress(opening.store, opening.links, parse(address), reason, evidence, clock())
     say("Suppressed." if new else "It was suppressed already.")
+
+
+def _row(each: Subscription, zone: ZoneInfo | None, *, suppressed: bool) -> tuple[object, ...]:
+    state = f"{each.state}, suppressed" if suppressed else each.state
+    return each.address, each.name, each.newsletter, state, f"{each.since.astimezone(zone or UTC):%Y-%m-%d}"
 
 
 def _bring(opening: App, chosen: Newsletter, entry: importing.Entry, evidence: Evidence) -> importing.Brought:

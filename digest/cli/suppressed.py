@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import typer
+
+from digest.errors import UsageError
+
+Reason = typer.Option(..., help="Why; kept in the log, and in the trail of the reader.")
 _WHO = {
     "the operator": "operator",
     "the desk": "operator",  # bounces that were held, and let through by hand
@@ -35,3 +40,10 @@ def why(kind: str, by: str, reason: str) -> str:
     """By whom, what kind of suppression it is, and the reason; nothing of it twice. It follows the word suppressed."""
     facts = [each for each in (kind if kind != who(by) else "", reason) if each]
     return ": ".join(filter(None, (by_whom(by), ", ".join(facts))))
+
+
+def given(reason: str) -> str:
+    """The reason, if it says something. Raises UsageError: whoever suppresses or lifts leaves a word for later."""
+    if not reason.strip():
+        raise UsageError("--reason is kept as proof; it cannot be empty")
+    return reason.strip()

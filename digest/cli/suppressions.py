@@ -14,22 +14,24 @@ import typer
 
 from digest.app import App
 from digest.cli.opening import clock, opened
-from digest.cli.printing import fail, print_json, print_json_list, say, table
-from digest.cli.suppressed import who, why
+from digest.cli.printing import fail, many, print_json, print_json_list, say, table
+from digest.cli.suppressed import Reason, given, who, why
 from digest.cli.suppression_lists import COLUMNS, FOREIGN, Lines, Refusals, Refused, guarded
+from digest.domain.pace import is_large
 from digest.domain.subscribers import Evidence, Way
 from digest.domain.suppressions import SuppressedDomain, Suppression, SuppressionKind
 from digest.errors import InvalidAddress, UsageError
 from digest.mail.addresses import parse
-from digest.store import suppressions
+from digest.store import subscribers, suppressions
 from digest.subscribing import suppressing
 from digest.tables.writing import private
 
 _SHOWN = 20  # refused lines that are printed
 _LISTED = 1_000  # and told to a script
+_TENTH = 10  # a domain of more than that part of the readers is asked about
 _OF_A_HASH, _CUT = 12, "…"  # characters of a fingerprint that tell it from others in a list
 
-app = typer.Typer(help="Addresses and domains that get no mail: list, add, lift, import, export.", no_args_is_help=True)
+app = typer.Typer(help="Addresses and domains that get no mail: list, add, lift.", no_args_is_help=True)
 _Json = typer.Option(False, "--json", help="Print JSON.")
 _Kinds = ", ".join(SuppressionKind)
 
@@ -40,7 +42,9 @@ def list_(
     whole: bool = typer.Option(False, "--whole", help="Fingerprints and reasons in full, however wide the table gets."),
     as_json: bool = _Json,
 ) -> None:
-    """Every suppression, with the address where the reader is still here, and otherwise the fingerprint of it.
+    """Every suppression: who, what kind, by whom, why.
+
+    With the address where the reader is still here, and otherwise the fingerprint of it.
 
     `by` says who: the operator, the report of a mailbox provider, the mail server while we sent, the reader, an import.
     """
@@ -60,6 +64,9 @@ def list_(
             )
             for row in _rows(opening, kind)
         ]
+    if not rows:
+        say("Nobody is suppressed." if not kind else f"Nobody is suppressed as {kind}.")
+        return
     table(("address", "kind", "by", "since", "reason"), rows, cut=() if whole else ("address", "reason"))
     if not whole and any(row[0].endswith(_CUT) for row in rows):
         say("Fingerprints are of addresses that are gone from here; --whole shows them in full.")
@@ -72,12 +79,19 @@ def _fingerprint(address_hash: str, *, whole: bool) -> str:
 @app.command()
 def add(
     subject: str = typer.Argument(help="An address, or a domain such as example.com."),
-    reason: str = typer.Option(..., help="Why; kept in the log."),
+    reason: str = Reason,
+    yes: bool = typer.Option(False, "--yes", help="Do not ask, however many readers a domain has."),
     as_json: bool = _Json,
 ) -> None:
-    """Nothing goes to this address, or to anybody at this domain, from now on."""
+    """Nothing goes to this address or domain from now on.
+
+    A domain that many readers have, or that of a large provider of mailboxes, is asked about first.
+    """
+    reason = given(reason)
     with opened() as opening:
-        if (domain := _domain(subject)) is None:
+        if (domain := _domain(subject)) is not None and not yes:
+            _ask_about(opening, domain)
+        if domain is None:
             evidence = Evidence(Way.OPERATOR, form=reason)
             new = suppressing.suppress(opening.store, opening.links, parse(subject), reason, evidence, clock())
             readers = int(new)
@@ -89,22 +103,22 @@ def add(
         say("Suppressed." if new else "It was suppressed already.")
     else:
         say(
-            f"All of {domain} {'is' if new else 'was already'} suppressed; {readers:,} reader(s) there get no mail now."
+            f"All of {domain} {'is' if new else 'was already'} suppressed; "
+            f"{many(readers, 'reader there gets', 'readers there get')} no mail now."
         )
 
 
 @app.command()
 def lift(
     subject: str = typer.Argument(help="An address, or a domain."),
-    reason: str = typer.Option(..., help="Why; kept in the log, and in the trail of the reader."),
+    reason: str = Reason,
 ) -> None:
     """Let an address or a domain go again."""
-    if not reason.strip():
-        raise UsageError("--reason is kept as proof; it cannot be empty")
+    reason = given(reason)
     with opened() as opening:
         if (domain := _domain(subject)) is not None:
             readers = suppressing.lift_domain(opening.store, domain, reason, clock())
-            say(f"{domain} may be mailed again, and with it {readers:,} reader(s).")
+            say(f"{domain} may be mailed again, and with it {many(readers, 'reader')}.")
             return
         found = suppressing.lift(opening.store, opening.links, parse(subject), reason, clock())
     say(f"{subject} may be mailed again; it was suppressed {why(found.kind, found.by, found.reason)}.")
@@ -121,7 +135,10 @@ def import_(
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say what would happen."),
     as_json: bool = _Json,
 ) -> None:
-    """Suppress what a CSV lists: addresses, domains, or the export of another Digest, for instance after a restore."""
+    """Suppress the addresses and domains that a CSV lists.
+
+    Also the export of another Digest, for instance after a restore.
+    """
     _known_kind(kind)
     refused = Refusals(_LISTED)
 
@@ -148,19 +165,20 @@ def _say_what_came(brought: suppressing.Brought, refused: Refusals, *, dry_run: 
         fail(f"and {refused.count - refused.foreign - _SHOWN:,} more")
     if refused.foreign:
         fail(
-            f"{refused.foreign:,} hash(es) were made with another [web] secret, so nobody can tell whose they are. "
-            "Move digest.secret here from where the list was made, before anybody is mailed from here; "
+            f"{many(refused.foreign, 'hash was', 'hashes were')} made with another [web] secret, so nobody can tell "
+            "whose. Move digest.secret here from where the list was made, before anybody is mailed from here; "
             "or bring in a list of the addresses themselves, in a column email"
         )
     would = "would be " if dry_run else ""
     say(
-        f"{brought.suppressed:,} {would}suppressed, {brought.already:,} were already, {brought.domains:,} domain(s), "
-        f"{refused.count:,} line(s) refused."
+        f"{brought.suppressed:,} {would}suppressed, {brought.already:,} were already, "
+        f"{many(brought.domains, 'domain')}, {many(refused.count, 'line')} refused."
     )
     if brought.lifted_since:
-        say(f"  {brought.lifted_since:,} line(s) passed over: lifted since. Give --force to suppress them again.")
+        say(f"  {many(brought.lifted_since, 'line')} passed over: lifted since. Give --force to suppress them again.")
     if brought.forgotten:
-        say(f"  {brought.forgotten:,} reader(s) who had been forgotten were here again, and are forgotten again.")
+        were = many(brought.forgotten, "reader who had been forgotten was", "readers who had been forgotten were")
+        say(f"  {were} here again, and forgotten again.")
 
 
 @app.command()
@@ -168,7 +186,7 @@ def export(
     out: Path | None = typer.Option(None, help="Write into this file; otherwise it is printed."),
     form: str = typer.Option("csv", "--format", help="csv or json."),
 ) -> None:
-    """Every suppression, to be kept with the backups or taken elsewhere; `import` reads the CSV again."""
+    """Write out every suppression; `import` reads the CSV again."""
     if form not in ("csv", "json"):
         raise UsageError(f"--format {form!r}: write csv or json")
     with opened() as opening, _writing(out) as stream:
@@ -184,12 +202,16 @@ def export(
 
 @app.command("new-secret")
 def new_secret(yes: bool = typer.Option(False, "--yes", help="Do not ask.")) -> None:
-    """Take [web] secret as it is now: suppressions of readers who are here hold again, the others are lost."""
+    """Go on with the [web] secret as it is now.
+
+    Suppressions of readers who are here hold again, the others are lost.
+    """
     if not yes:
         typer.confirm("Old links stop working, and suppressions of readers who are gone are lost. Go on?", abort=True)
     with opened() as opening:
         renewed, lost = suppressing.take_new_secret(opening.store, opening.links)
-    say(f"{renewed:,} suppression(s) were made anew; {lost:,} of people who are not here hold no longer.")
+    were = many(renewed, "suppression was", "suppressions were")
+    say(f"{were} made anew; {lost:,} of people who are not here hold no longer.")
 
 
 def _rows(opening: App, kind: str) -> Iterator[dict[str, Any]]:
@@ -209,6 +231,19 @@ def _domain_row(each: SuppressedDomain, key: str) -> dict[str, Any]:
 def _row(each: Suppression, address: str, key: str) -> dict[str, Any]:
     named = {"email": address, "domain": each.domain, "hash": each.address_hash, "kind": str(each.kind)}
     return {**named, "reason": each.reason, "by": each.by, "at": each.at, "secret": key}
+
+
+def _ask_about(opening: App, domain: str) -> None:
+    """Ask first where a slip would silence many: a provider of mailboxes, or more than a tenth of the readers."""
+    with opening.store.read() as tx:
+        here, all_ = subscribers.confirmed_at_domain(tx, domain)
+    if not is_large(domain) and here * _TENTH <= all_:
+        return
+    what = f"{domain} is a large provider of mailboxes" if is_large(domain) else f"{domain} is not small here"
+    what += f": {many(here, 'reader')} of {all_:,} would get no more mail"
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what}; say --yes if that is meant")
+    typer.confirm(f"{what}. Go on?", abort=True)
 
 
 def _domain(subject: str) -> str | None:

@@ -16,7 +16,7 @@ app = typer.Typer(help="The mails' templates: list ours, copy one to change it."
 
 @app.command("list")
 def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """Every template of ours, and which of them a file of yours stands for."""
+    """Every template of ours, and what of yours stands for it."""
     config = load()
     folder = config.folder / config.theme.templates if config.theme.templates else None
     own = set(names_in(folder)) if folder else set()
@@ -29,7 +29,10 @@ def list_(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> 
 
 @app.command()
 def copy(name: str = typer.Argument(help="Such as digest/body.html.")) -> None:
-    """Copy one of ours into the folder that [theme] templates names. A file that is there stays as it is."""
+    """Copy one of ours, to change it.
+
+    It goes into the folder that [theme] templates names; a file that is there stays as it is.
+    """
     ours = names_in(our_mails())
     if name not in ours:
         near = difflib.get_close_matches(name, ours, n=1, cutoff=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ Hash = Callable[[str], str]  # an address key as suppressions keep it
 Note = tuple[int, str, str]  # edition id, subject, text: for the desk
 
 LIVE = timedelta(seconds=20)  # since the last heartbeat
+log = logging.getLogger("digest.delivering")
 
 
 def close(tx: Transaction, hash_address: Hash, edition_id: int, now: datetime) -> list[Note] | None:
@@ -30,6 +32,7 @@ def close(tx: Transaction, hash_address: Hash, edition_id: int, now: datetime) -
     if not outbox.is_settled(tx, edition_id) or not editions.move(tx, edition_id, EditionState.SENT, sent_at=now):
         return None
     counts = deliveries.counts(tx, edition_id)
+    log.info("edition %d: sent to %s", edition_id, f"{counts['sent']:,}")
     notes: list[Note] = []
     if words := _disagreement(tx, edition_id, counts):
         notes.append((edition_id, "The numbers of an edition do not add up", words))

@@ -161,10 +161,7 @@ class Books:
                 closed = {
                     number: accounting.close(tx, self.hash_address, number, now) for number in perhaps_over - busy
                 }
-                for number, said in closed.items():
-                    notes += said or []
-                    if said is not None:
-                        log.info("edition %d: nothing is left to send", number)
+                notes += [note for said in closed.values() for note in said or []]
         self.lost_track, self._walk = False, walk
         self._notes += notes
         failed = [outcome for each in claimed if (outcome := self._write(each))]

@@ -68,7 +68,7 @@ def recognise(
     if "email" not in columns:
         raise UsageError(_no_addresses(header))
     used = {*columns.values(), *(place for place, _ in states)}
-    if shape.title != peers.OURS:
+    if shape is peers.OTHER:  # where a peer says who wants mail, we know; its other columns are the publisher's own
         speaking.expect_clear(names, header, used, unheard)
     if "list" in columns and shape.title != peers.OURS:  # a row for each list: its status is of that list
         states = [(place, "status on the list" if words == "status" else words) for place, words in states]

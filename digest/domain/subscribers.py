@@ -72,6 +72,16 @@ class Subscription:
     paused_until: datetime | None = None
     rhythm: Rhythm = Rhythm.EVERY
 
+    @property
+    def since(self) -> datetime:
+        """When it came to the state it is in."""
+        dates = {
+            SubscriptionState.PENDING: self.requested_at,
+            SubscriptionState.CONFIRMED: self.confirmed_at,
+            SubscriptionState.UNSUBSCRIBED: self.unsubscribed_at,
+        }
+        return dates[self.state] or self.requested_at
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

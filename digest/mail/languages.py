@@ -46,6 +46,12 @@ class Language:
         form = "EEEE, d MMMM y" if self.code == "en" else "full"
         return format_date(moment, format=form, locale=self.code)
 
+    def short_day(self, moment: date | datetime) -> str:
+        """A date where there is little room, such as 28 Nov 2026."""
+        from babel.dates import format_date
+
+        return format_date(moment, format="d MMM y", locale=self.code)
+
     def hour(self, moment: datetime) -> str:
         """The time of day, such as 08:00."""
         return f"{moment:%H:%M}"

@@ -126,8 +126,7 @@ class Letters:
             leave, preferences = self.links.leaving(delivery.subscription_id)
             name = clean_header(delivery.name, LONGEST_NAME) if delivery.name else ""
             values = {"unsubscribe": leave, "preferences": preferences, "name": name}
-            by_mail = self.senders.unsubscribe_address
-            by_mail = self.links.leave_by_mail(by_mail, delivery.subscription_id) if by_mail else ""
+            by_mail = self._leave_by_mail(delivery.subscription_id)
             return Reader(delivery.address, message_id, delivery.queued_at, values, leave, by_mail)
         values = {"name": ""}  # nothing anybody typed into a form stands in these
         if number := delivery.subscription_id:
@@ -136,7 +135,14 @@ class Letters:
             values["erasure"] = self.links.erasure(number, delivery.queued_at)
             if delivery.requested_at:
                 values["confirm"] = self.links.confirm(number, delivery.requested_at)
+        if number and delivery.mail is Mail.WELCOME:  # the only letter to somebody who gets the newsletter
+            by_mail = self._leave_by_mail(number)
+            return Reader(delivery.address, message_id, delivery.queued_at, values, values["unsubscribe"], by_mail)
         return Reader(delivery.address, message_id, delivery.queued_at, values)
+
+    def _leave_by_mail(self, subscription_id: int) -> str:
+        to = self.senders.unsubscribe_address
+        return self.links.leave_by_mail(to, subscription_id) if to else ""
 
     def _from(self, mail: Mail) -> tuple[str, str]:
         return self.senders.digest if mail in (Mail.DIGEST, Mail.NOTICE) else self.senders.confirmation

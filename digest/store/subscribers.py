@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Executable, Row
 from digest.domain.addresses import Address
 from digest.domain.subscribers import Rhythm, Subscription, SubscriptionState
 from digest.store.engine import Insert, insert_for
-from digest.store.schema import subscribers, subscriptions
+from digest.store.schema import subscribers, subscriptions, suppressions
 
 
 def add(tx: Connection, address: Address, name: str, now: datetime) -> int:
@@ -81,13 +81,27 @@ def subscriptions_of(tx: Connection, address: Address) -> list[Subscription]:
 
 def listed(tx: Connection, newsletter: str = "", state: str = "") -> Iterator[Subscription]:
     """Subscriptions in the order they were made, read as a stream: a list may be long."""
-    query = _select_subscriptions().order_by(subscriptions.c.id)
+    return (subscription for subscription, _ in marked(tx, newsletter, state))
+
+
+def marked(tx: Connection, newsletter: str = "", state: str = "") -> Iterator[tuple[Subscription, bool]]:
+    """The same, each with whether its reader is suppressed, and so gets no mail whatever the state."""
+    is_suppressed = sa.exists().where(suppressions.c.subscriber_id == subscribers.c.id).label("is_suppressed")
+    query = _select_subscriptions().add_columns(is_suppressed).order_by(subscriptions.c.id)
     if newsletter:
         query = query.where(subscriptions.c.newsletter == newsletter)
     if state:
         query = query.where(subscriptions.c.state == state)
     for row in tx.execute(query, execution_options={"yield_per": 1000}):
-        yield _to_subscription(row)
+        yield _to_subscription(row), bool(row.is_suppressed)
+
+
+def confirmed_at_domain(tx: Connection, domain: str) -> tuple[int, int]:
+    """How many people get a newsletter at that domain, and how many do in all."""
+    readers = subscriptions.c.subscriber_id.distinct()
+    get_it = sa.select(sa.func.count(readers)).where(subscriptions.c.state == SubscriptionState.CONFIRMED)
+    at_it = get_it.join(subscribers).where(subscribers.c.address_key.endswith(f"@{domain}", autoescape=True))
+    return tx.scalar(at_it) or 0, tx.scalar(get_it) or 0
 
 
 def counts(tx: Connection, newsletter: str) -> dict[str, int]:

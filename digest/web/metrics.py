@@ -47,7 +47,8 @@ class Numbers:
             suppressed = GaugeMetricFamily("digest_suppressions", "Suppressed addresses by kind.", labels=["kind"])
             _add_kinds(suppressed, SuppressionKind, statistics.suppressed(tx))
             reports = CounterMetricFamily("digest_reports", "Reports about our mail by kind.", labels=["kind"])
-            _add_kinds(reports, ReportKind, statistics.returned(tx))
+            kept = (kind for kind in ReportKind if kind is not ReportKind.OTHER)  # ordinary mail leaves no row
+            _add_kinds(reports, kept, statistics.returned(tx))
             yield from (readers, suppressed, reports)
             yield GaugeMetricFamily("digest_letters_waiting", "Letters that wait to be sent.", statistics.waiting(tx))
             yield from self._of_editions(tx)

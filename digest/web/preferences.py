@@ -5,7 +5,7 @@ Its token is the authority: there is no session and no cookie, so nothing a stra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -83,7 +83,8 @@ class Preferences:
             for name in joins:
                 self._sign_up(standing, name, form, proof, now)
         preferring.change(store, links, token, self._wishes(standing, had - wanted, form, now), proof, now)
-        return self._page(token, said="saved", joined=joins)
+        gone = [each for each in self._app.newsletters if each in had - wanted and standing.gets(each)]
+        return self._page(token, said="saved", joined=joins, gone=gone)
 
     def _sign_up(self, standing: Standing, name: str, form: Mapping[str, str], proof: Evidence, now: datetime) -> None:
         """As the form would: a mail asks to confirm. The wait between two was looked at before, for all of them."""
@@ -137,7 +138,9 @@ class Preferences:
         limits = self._app.config.subscribing.limits()
         return preferring.standing(self._app.store, self._app.links, token, limits, now)
 
-    def _page(self, token: str, status: int = 200, *, said: str = "", joined: list[str] | None = None) -> Response:
+    def _page(
+        self, token: str, status: int = 200, *, said: str = "", joined: Sequence[str] = (), gone: Sequence[str] = ()
+    ) -> Response:
         now = self._clock()
         try:
             standing = self._standing(token, now)
@@ -160,7 +163,8 @@ class Preferences:
             "until": max(pauses, default=None),
             "weeks": WEEKS,
             "said": said,
-            "joined": [self._app.newsletters[each].title for each in joined or ()],
+            "joined": [self._app.newsletters[each].title for each in joined],
+            "gone": [self._app.newsletters[each].title for each in gone],
         }
         return self._pages.page("preferences.html", status, code=named.language, **facts)
 
@@ -176,6 +180,5 @@ class Preferences:
             "spoken": NAMES.get(newsletter.language, "") if len(languages) > 1 else "",
             "gets": standing.gets(newsletter.name),
             "is_asked": found is not None and found.state is SubscriptionState.PENDING,
-            "is_known": found is not None,
             "is_monthly": found is not None and found.rhythm is Rhythm.MONTHLY,
         }

@@ -54,6 +54,11 @@ class Mail:
         """Whether it goes to a whole list."""
         return self.name.startswith("digest-")
 
+    @property
+    def is_left_with_one_click(self) -> bool:
+        """Whether its head says how to leave: that of an edition does, and that of the welcome."""
+        return self.is_digest or self.name.startswith("welcome")
+
     def _part(self, subtype: str) -> str:
         part = self.parsed.get_body((subtype,))
         assert isinstance(part, EmailMessage), f"{self.name} has no {subtype} part"

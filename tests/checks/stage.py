@@ -179,7 +179,8 @@ class Stage:
         letters, recipient = self.service.app.letters, READER
         (person, sender), link = letters.senders.confirmation, f"{BASE}/unsubscribe/AAAAAAAAAAHo7n-xzNLk6gBv4Ml9dyw1"
         heading = Heading(person, sender, rendered.subject, rendered.language, reply_to=letters.senders.reply_to)
-        reader = Reader(recipient, f"<{name}@news.example.com>", self.service.clock(), dict.fromkeys(SLOTS, link))
+        values, one_click = dict.fromkeys(SLOTS, link), link if name == "welcome" else ""
+        reader = Reader(recipient, f"<{name}@news.example.com>", self.service.clock(), values, one_click)
         content = Compiled(heading, rendered.text, rendered.html, rendered.mark).message(reader, letters.sign)
         self.taken.mails.append(Mail(f"{name}-{self.language}", self.language, content, sender, recipient))
 

@@ -17,12 +17,13 @@ from digest.mail.checks import MAX_HTML
 from tests.checks.specimens import MOST, READER, Mail
 from tests.checks.texts import HOSTILE, WORDS
 
-# Every field there may be, each once. Digests have the second row too.
+# Every field there may be, each once. Digests have all, the welcome those of leaving.
 FIELDS = {
     *("DKIM-Signature", "To", "Date", "Message-ID", "From", "Reply-To", "Subject", "MIME-Version", "Content-Language"),
     *("Auto-Submitted", "Content-Type"),
 }
-OF_LISTS = {"List-Unsubscribe", "List-Unsubscribe-Post", "List-Id", "Feedback-ID"}
+OF_LEAVING = {"List-Unsubscribe", "List-Unsubscribe-Post"}
+OF_LISTS = {"List-Id", "Feedback-ID"}
 WORD = re.compile(rb"=\?([^?\s]*)\?([^?\s]*)\?([^?\s]*)\?=")
 
 
@@ -51,6 +52,7 @@ def test_every_field_is_there_once_and_no_other_is(mails):
         assert counts.pop("DKIM-Signature") == 2, mail.name
         assert set(counts.values()) == {1}, (mail.name, counts)
         expected = FIELDS | OF_LISTS if mail.is_digest else FIELDS
+        expected = expected | OF_LEAVING if mail.is_left_with_one_click else expected
         assert {*counts, "DKIM-Signature"} == expected, mail.name
 
 
@@ -112,12 +114,13 @@ def test_each_message_has_a_date_with_a_zone_and_an_id_of_its_own(mails):
 
 def test_a_list_names_itself_and_one_click_leaves_it(mails):
     for mail in mails:
-        if mail.is_digest:
+        if mail.is_left_with_one_click:
             # On one line, whole and raw: a folded or encoded URL is a dead one.
             (url,) = re.findall(rb"^List-Unsubscribe: <(https://[^ >\r]+)>\r$", mail.content, re.M)
             assert url.startswith(b"https://recap.example.com/unsubscribe/")
             assert url.decode() in mail.text and url.decode() in mail.html
             assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in mail.content
+        if mail.is_digest:
             assert re.fullmatch(r'(".*" )?<weekly\.news\.example\.com>', mail.parsed["List-Id"])
             assert re.fullmatch(r"[^:\s]+(:[^:\s]+){3}", mail.parsed["Feedback-ID"])
 

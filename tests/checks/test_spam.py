@@ -78,7 +78,7 @@ def test_rspamd_finds_no_symbol_that_costs_points(specimens, rspamd: Rspamd):
         if bad:
             found.append(f"{mail.name}: {bad}")
         assert "MIME_GOOD" in verdict.symbols, mail.name
-        assert ("HAS_LIST_UNSUB" in verdict.symbols) == mail.is_digest, mail.name
+        assert ("HAS_LIST_UNSUB" in verdict.symbols) == mail.is_left_with_one_click, mail.name
     assert not found, "\n".join(["", *found])
 
 

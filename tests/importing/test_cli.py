@@ -150,7 +150,7 @@ def test_hashes_of_another_secret_are_one_line_with_the_remedy(operator, tmp_pat
     (tmp_path / "kept.csv").write_text("email,hash,reason,secret\n" + "".join(foreign))
     said = " ".join(operator("suppressions", "import", "kept.csv", status=1).split())
     assert said.count("another [web] secret") == 1
-    assert "30 hash(es)" in said
+    assert "30 hashes were" in said
     assert "Move digest.secret" in said
     (tmp_path / "kept.csv").write_text("email,hash,reason,secret\nanna@example.com,,left,\n" + "".join(foreign))
     assert "1 suppressed" in operator("suppressions", "import", "kept.csv")

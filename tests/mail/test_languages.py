@@ -252,7 +252,7 @@ def test_a_publishers_own_file_stands_for_ours(tmp_path: Path) -> None:
     (tmp_path / "goodbye" / "subject.txt").write_text("Bye from {{ site_name }}")
     letter = Renderer([tmp_path]).goodbye(SAID, "en", "https://x.example/")
     assert letter.subject == "Bye from The Post"
-    assert "Thank you for having read it" in letter.text
+    assert "Thank you for reading" in letter.text
 
 
 def test_no_polish_line_of_plain_text_ends_with_a_one_letter_word_and_titles_hang() -> None:

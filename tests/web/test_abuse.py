@@ -185,7 +185,12 @@ def test_twenty_presses_at_once_make_one_consent_and_one_welcome(tmp_path, store
         assert kinds.count(EventKind.CONFIRMED) == 1
         web.service.deliver_all()
         assert len(web.smtpd.received_by(ALICE)) == 2
-        assert "welcome" in web.smtpd.received_by(ALICE)[-1].parsed["Subject"].lower()
+        welcome = web.smtpd.received_by(ALICE)[-1].parsed
+        assert "welcome" in welcome["Subject"].lower()
+        assert welcome["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        one_click = welcome["List-Unsubscribe"].strip("<>").removeprefix("https://recap.example.com")
+        assert web.client.post(one_click, data={"List-Unsubscribe": "One-Click"}).status_code == 200
+        assert web.state(ALICE) == "unsubscribed"
 
 
 # --- anything at all -----------------------------------------------------------------------------

@@ -57,6 +57,11 @@ def test_a_page_can_be_shared(web, edition):
     datetime.fromisoformat(meta(page, "article:published_time"))
 
 
+def test_the_list_leads_to_the_form_and_not_to_itself(web, edition):
+    page = lxml_html.document_fromstring(web.client.get("/archive").text)
+    assert "/" in page.xpath("//a/@href") and "/archive" not in page.xpath("//a/@href")
+
+
 def test_nothing_personal_is_in_a_page_and_one_can_sign_up(web, edition):
     text = web.client.get(f"/archive/{edition.id}").text
     for never in ("slot.invalid", "/unsubscribe/", "/preferences/", "nsubscribe", "You get The Weekly Recap because"):
