@@ -265,16 +265,19 @@ def test_suppressing_and_lifting_want_a_reason(operator, words):
 
 def test_a_domain_that_would_silence_many_is_asked_about_first(operator):
     operator.run("init")
-    operator.run("subscribers", "add", "anna@town.example", "--confirmed", "--consent-from", "fair")
+    rows = [f"reader{n}@town.example" for n in range(120)]
+    (operator.folder / "town.csv").write_text("\n".join(["email", *rows]))
+    operator.run("subscribers", "import", "town.csv", "--consent-from", "fair")
+    operator.run("subscribers", "add", "anna@village.example", "--confirmed", "--consent-from", "fair")
     for domain, said_of in (
         ("gmail.com", "a large provider"),
-        ("town.example", "1 reader of 1 would get no more mail"),
+        ("town.example", "120 readers of 121 would get no more mail"),
     ):
         said = operator.run("suppressions", "add", domain, "--reason", "a slip", status=2)
         assert said_of in said and "--yes" in said
-    operator.run("suppressions", "add", "elsewhere.example", "--reason", "a trap")
+    operator.run("suppressions", "add", "village.example", "--reason", "a trap")
     said = operator.run("suppressions", "add", "town.example", "--reason", "meant", "--yes")
-    assert said.strip() == "All of town.example is suppressed; 1 reader there gets no mail now."
+    assert said.strip() == "All of town.example is suppressed; 120 readers there get no mail now."
 
 
 def test_the_numbers_of_several_newsletters_stand_one_after_the_other(operator):

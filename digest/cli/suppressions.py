@@ -28,7 +28,7 @@ from digest.tables.writing import private
 
 _SHOWN = 20  # refused lines that are printed
 _LISTED = 1_000  # and told to a script
-_TENTH = 10  # a domain of more than that part of the readers is asked about
+_MANY, _TENTH = 100, 10  # a domain of so many readers, and of more than that part of all, is asked about
 _OF_A_HASH, _CUT = 12, "…"  # characters of a fingerprint that tell it from others in a list
 
 app = typer.Typer(help="Addresses and domains that get no mail: list, add, lift.", no_args_is_help=True)
@@ -237,7 +237,7 @@ def _ask_about(opening: App, domain: str) -> None:
     """Ask first where a slip would silence many: a provider of mailboxes, or more than a tenth of the readers."""
     with opening.store.read() as tx:
         here, all_ = subscribers.confirmed_at_domain(tx, domain)
-    if not is_large(domain) and here * _TENTH <= all_:
+    if not is_large(domain) and (here < _MANY or here * _TENTH <= all_):
         return
     what = f"{domain} is a large provider of mailboxes" if is_large(domain) else f"{domain} is not small here"
     what += f": {many(here, 'reader')} of {all_:,} would get no more mail"
