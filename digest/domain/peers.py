@@ -40,11 +40,14 @@ COLUMNS = _by_name(
     language="language|lang|locale|język|мова|sprache|langue|idioma",
     list="list|list name|lista|список|liste",
     requested_at="requested at|created at|created|creation date|subscription time|subscription date|subscribed at"
-    "|subscribed on|signed up at|signup date|sign up date|optin time|opt in time|date added|start date|registered at"
+    "|subscribed on|signed up at|signed up on|signup date|sign up date|optin time|opt in time|optin date|opt in date"
+    "|opted in at|date added|date joined|joined at|start date|registered at"
     "|data zapisu|data subskrypcji|data utworzenia|data rejestracji|дата підписки|дата створення|anmeldedatum",
     requested_ip="requested ip|subscription ip|subscribed ip|signup ip|optin ip|opt in ip|ip address|ip|adres ip"
     "|ip адреса",
-    confirmed_at="confirmed at|confirmation time|confirmation date|confirm time|data potwierdzenia|дата підтвердження",
+    confirmed_at="confirmed at|confirmed on|confirmation time|confirmation date|confirm time|consent date|consent at"
+    "|consent time|consented at|double opt in date|double opt in time|data potwierdzenia|data zgody"
+    "|дата підтвердження|дата згоди",
     confirmed_ip="confirmed ip|confirmation ip|confirm ip|ip potwierdzenia",
 )
 

@@ -74,7 +74,9 @@ _SOUNDS = re.compile(
     r"|^subscription$|\bleft\b|wypis|zgod|odbit|zablok|aktywn|usunięt|potwierdz|статус|згод|відпис|заблок|актив|abgemeldet"
     r"|abonn|einwillig"
 )
-_BESIDE = re.compile(r"\b(reason|campaign|title|url|link|source|text|wording|ip|token|uuid|id|hash|via|by)\b")
+_BESIDE = re.compile(
+    r"\b(reason|campaign|title|url|link|source|text|wording|ip|token|uuid|id|hash|via|by|count|rate)\b"
+)
 _SILENT = frozenset({"active subscription"})  # Substack's: whether they pay
 _YES = frozenset(["yes", "y", "true", "t", "1", "on", "x", "tak", "так", "ja", "oui", "sí", "si"])
 _NO = frozenset(["no", "n", "false", "f", "0", "off", "nie", "ні", "nein", "non"])

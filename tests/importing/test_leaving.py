@@ -140,3 +140,10 @@ def test_a_bad_line_of_json_costs_itself_only(stage, place):
     report = stage.bring("\n".join(lines), "readers.ndjson")
     assert stage.states().keys() == {"anna@example.com", "bob@example.com"}
     assert [(line, why) for line, _, why, _ in report.first_refused] == [(place + 1, "this line is no JSON object")]
+
+
+@pytest.mark.parametrize("column", ["consent_date", "Confirmed on", "double_opt_in_date", "opt-in date", "date joined"])
+def test_the_day_of_a_consent_is_no_riddle(stage, column):
+    report = stage.bring(f"email,{column},bounce_count\n{WHO},2024-01-02,3\n")
+    assert report.counts["added"] == 1
+    assert set(report.columns.values()) >= {column}
