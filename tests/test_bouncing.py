@@ -302,7 +302,7 @@ def test_soft_bounces_in_a_row_over_weeks_give_a_mailbox_up(post):
     assert post.suppression(ANNA).reason.startswith("failing for weeks")
 
 
-@pytest.mark.parametrize("by", ["the desk", "the reader"])
+@pytest.mark.parametrize("by", ["the desk", "the desk, with its domain", "the reader"])
 def test_soft_bounces_from_before_the_address_was_let_go_count_no_more(post, by):
     def fail(weeks: int) -> list[str]:
         """A mail a week that comes back soft, and what follows."""
@@ -322,6 +322,15 @@ def test_soft_bounces_from_before_the_address_was_let_go_count_no_more(post, by)
     if by == "the desk":
         anna = post.service.find(ANNA).address
         suppressing.lift(post.app.store, post.app.links, anna, "she has made room", post.service.clock())
+    elif by == "the desk, with its domain":
+        anna = post.service.find(ANNA).address
+        store, links, now = post.app.store, post.app.links, post.service.clock()
+        suppressing.lift(store, links, anna, "she has made room", now)
+        post.service.clock.forward(2 * WEEK)
+        assert fail(2) == ["counted", "counted"]
+        suppressing.suppress_domain(store, links, anna.domain, "it moves", post.service.clock())
+        post.service.clock.forward(timedelta(days=1))
+        suppressing.lift_domain(store, anna.domain, "it has moved", post.service.clock())
     else:
         post.service.sign_up(ANNA)
         confirm(post, ANNA)

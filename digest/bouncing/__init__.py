@@ -241,9 +241,10 @@ def settle_held(store: Store, links: Links, provider: str, now: datetime, *, bel
 
 
 def _follow_soft(tx: Transaction, links: Links, case: _Case, rule: SoftRule) -> str:
-    address_hash = links.address_hash(case.subscription.address.key)
-    # Whoever let the address go believed in it again: it has the whole row before it.
-    since = suppressions.lifted_at(tx, [address_hash]).get(address_hash, _ANY_TIME)
+    address = case.subscription.address
+    # Whoever let the address or its domain go believed in it again: it has the whole row before it.
+    lifted = suppressions.lifted_at(tx, [links.address_hash(address.key), address.domain])
+    since = max(lifted.values(), default=_ANY_TIME)
     if not is_given_up(bounces.history(tx, case.subscription.subscriber_id, since), case.now, rule):
         _conclude(tx, case, Outcome.COUNTED)
         return "counted"
