@@ -308,7 +308,7 @@ def test_without_a_mailbox_the_command_says_what_to_set(post, tmp_path):
     command = Command(post, tmp_path)
     assert "set [bounces] inbox" in command.run("read", "--inbox", status=2)
     assert "set [bounces] inbox" in command.run("check", status=2)
-    assert "no report: nothing changes" in command.run("read")
+    assert "ordinary mail: nothing changes" in command.run("read")
 
 
 def test_the_mailbox_settings_are_checked_together(post, tmp_path):
