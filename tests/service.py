@@ -46,8 +46,8 @@ class SetClock:
 
 
 def settings(folder: Path, database_url: str, smtp_port: int, **more: Any) -> dict[str, Any]:
-    """A small, whole configuration. A program fills in forms faster than people do."""
-    subscribing = {"min_form_time": "0s"} | more.pop("subscribing", {})
+    """A small, whole configuration. A program fills in forms faster than people do, and waits for nothing."""
+    subscribing = {"min_form_time": "0s", "answer_after": "0s"} | more.pop("subscribing", {})
     return {
         "subscribing": subscribing,
         "site": {

@@ -37,7 +37,7 @@ class Captcha(Section):
         return self
 
 
-_PATIENCE, _A_MOMENT = timedelta(minutes=5), timedelta(minutes=1)
+_PATIENCE, _A_MOMENT, _LONG = timedelta(minutes=5), timedelta(minutes=1), timedelta(seconds=2)
 
 
 class Subscribing(Section):
@@ -51,6 +51,7 @@ class Subscribing(Section):
     all_sign_ups_per_hour: int = Field(3000, ge=1)
     limits_storage: str = Field("", pattern=r"^$|^(rediss?|unix|redis\+unix)://\S+$")
     min_form_time: Duration = timedelta(seconds=2)
+    answer_after: Duration = timedelta(milliseconds=50)
     static_forms: Literal["accept", "ask"] = "accept"
     disposable: Literal["refuse", "allow"] = "refuse"
     refused_domains: tuple[str, ...] = ()
@@ -81,6 +82,13 @@ class Subscribing(Section):
     def _can_be_waited(cls, value: timedelta) -> timedelta:
         if value > _PATIENCE:
             raise ValueError("nobody looks at a form for that long; write 5m at most")
+        return value
+
+    @field_validator("answer_after")
+    @classmethod
+    def _is_bearable(cls, value: timedelta) -> timedelta:
+        if value > _LONG:
+            raise ValueError("readers would think that nothing happens; write 2s at most")
         return value
 
     @field_validator("confirm_within")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import cycle
@@ -170,6 +171,23 @@ def test_no_header_steers_a_link(web, headers):
     mail = web.smtpd.received_by(ALICE)[-1].data.decode()
     for text in (reply.text, page.text, answer.text, form.text, mail):
         assert "evil" not in text
+
+
+def test_every_standing_waits_out_the_same_moment_before_it_is_answered(tmp_path, monkeypatch):
+    waited, sleep = [], asyncio.sleep
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    with gate(tmp_path, subscribing={"answer_after": "2s", "cool_down": "0s", **WIDE}) as web:
+        monkeypatch.setattr("digest.web.entering.asyncio.sleep", wait)
+        with_everybody(web)
+        waited.clear()
+        for name in EVERYBODY:
+            web.sign_up(f"{name}@example.com")
+    assert len(waited) == len(EVERYBODY)
+    assert all(0 < each < 2 for each in waited), "what the work has taken is not added"
 
 
 def test_twenty_presses_at_once_make_one_consent_and_one_welcome(tmp_path, store_url):
