@@ -32,7 +32,7 @@ def list_(
     explained: bool = typer.Option(False, "--explain", help="Every number they are judged by, and the rules."),
     as_json: bool = _Json,
 ) -> None:
-    """Every candidate of a closed period, best first, and why. The reason says for each why it is in or out."""
+    """Every candidate of a closed period, best first. The reason says why each is in or out."""
     with opened() as opening:
         chosen = newsletter_named(opening, newsletter)
         span = chosen.period(moment_of("--period", period, chosen.zone) if period else clock())
@@ -81,7 +81,7 @@ def pin(
     article: str = typer.Argument(help="Its id or its address."),
     position: int | None = typer.Option(None, min=1, max=50, help="The place it stands at, counted from 1."),
 ) -> None:
-    """Put the article first in the next edition, or at a place. Whatever its views are."""
+    """Put the article into the next edition, whatever its views. First, or at a place of its own."""
     with opened() as opening:
         found = desk.pin(opening.store, _find(opening, article), clock(), position)
     say(f"Pinned{f' at {position}' if position else ''}: {found.title}")

@@ -39,7 +39,7 @@ def draft(
     at: str | None = typer.Option(None, help="A moment: the period that closed last before it, 2026-11-28T08:00."),
     as_json: bool = _Json,
 ) -> None:
-    """Rank the closed period and lay its edition out. Again and again, until it is frozen."""
+    """Rank the closed period and lay its edition out. Do it anew as often as you like, until it is frozen."""
     with opened() as opening:
         chosen = newsletter_named(opening, newsletter)
         moment = moment_of("--at", at, chosen.zone) if at else clock()
@@ -116,7 +116,7 @@ def check(
     offline: bool = typer.Option(False, "--offline", help="Ask no server whether links and pictures are there."),
     as_json: bool = _Json,
 ) -> None:
-    """Look at the mail before it goes out. At links, pictures, subject, size, contrast, spam rules and sender."""
+    """Look at the mail before it goes out. It judges links, pictures, subject, size, contrast, spam rules, sender."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         raise typer.Exit(preflighting.check(opening, found, allow, clock(), offline=offline, as_json=as_json))
@@ -174,7 +174,7 @@ def send(
 def watch(
     edition: str = _Edition, as_json: bool = typer.Option(False, "--json", help="A line of JSON a look.")
 ) -> None:
-    """Watch an edition go out, whichever process sends it. How many, how fast, how long still."""
+    """Watch an edition go out, whichever process sends it. It says how many, how fast, how long still."""
     with opened() as opening:
         found = publishing.find(opening.store, edition)
         settled = sending.watch(opening, found.id, as_json=as_json)

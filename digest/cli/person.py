@@ -164,7 +164,7 @@ def proof(
     as_json: bool = _Json,
     out: Path | None = typer.Option(None, help="Write it into this file, as JSON."),
 ) -> None:
-    """The proof of one person's consent. To what, when, how, in which words; also of one who was forgotten."""
+    """The proof of one person's consent. It says to what, when, how and in which words, also of who was forgotten."""
     with opened() as opening:
         proved = proving.prove(opening.store, opening.links, _publisher(opening), parse(address), clock())
     if out is not None:

@@ -115,7 +115,7 @@ def unsubscribe(
 
 @app.command()
 def suppress(address: str, reason: str = typer.Option("no reason given", help="Why; kept in the log.")) -> None:
-    """Never mail this address again. Not even if it is imported or signs up anew; `digest suppressions` has more."""
+    """Never mail this address again. That holds if it is imported or signs up anew; `digest suppressions` has more."""
     reason = given(reason)
     with opened() as opening:
         evidence = Evidence(Way.OPERATOR, form=reason)

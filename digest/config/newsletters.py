@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from digest.config.types import Duration, Line, Section
+from digest.config.types import Duration, Line, Section, between
 from digest.config.types import zone as _zone
 from digest.domain.findings import NAMES, unknown
 from digest.domain.newsletters import (
@@ -23,7 +23,8 @@ from digest.domain.newsletters import (
 )
 from digest.domain.periods import Schedule
 
-_A_MOMENT = timedelta(minutes=5)
+# A job that begins at the hour finds that it has passed.
+_LEAVES_A_MOMENT = between("every edition would be late; write 5m at least", least=timedelta(minutes=5))
 
 
 class BlockSection(Section):
@@ -92,7 +93,7 @@ class NewsletterSection(Section):
     timezone: Annotated[str, BeforeValidator(lambda v: _zone(v) if v else v)] = ""  # empty: the site's
     schedule: str = "sat 08:00"
     cutoff: str = ""  # empty: the schedule
-    catch_up: Duration = timedelta(hours=12)
+    catch_up: Annotated[Duration, _LEAVES_A_MOMENT] = timedelta(hours=12)
     approval: Approval = Approval.NONE
     allow: tuple[str, ...] = ()
     layout: Literal["images", "text"] = "images"
@@ -102,13 +103,6 @@ class NewsletterSection(Section):
     editor: str = ""
     selection: SelectionSection = SelectionSection()
     plausibility: PlausibilitySection = PlausibilitySection()
-
-    @field_validator("catch_up")
-    @classmethod
-    def _leaves_a_moment(cls, value: timedelta) -> timedelta:
-        if value < _A_MOMENT:  # a job that begins at the hour finds that it has passed
-            raise ValueError("every edition would be late; write 5m at least")
-        return value
 
     @field_validator("allow")
     @classmethod

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from digest.config.types import Duration, Section
+from digest.config.types import Duration, Section, between
 from digest.domain.addresses import Address
 from digest.domain.gate import MOST_BITS
 from digest.domain.subscribers import ConfirmationLimits
@@ -37,21 +37,25 @@ class Captcha(Section):
         return self
 
 
-_PATIENCE, _A_MOMENT, _LONG = timedelta(minutes=5), timedelta(minutes=1), timedelta(seconds=2)
+_CAN_BE_MET = between(
+    "no link could be pressed in time; write 1m at least, better some days", least=timedelta(minutes=1)
+)
+_CAN_BE_WAITED = between("nobody looks at a form for that long; write 5m at most", most=timedelta(minutes=5))
+_IS_BEARABLE = between("readers would think that nothing happens; write 2s at most", most=timedelta(seconds=2))
 
 
 class Subscribing(Section):
     """How sign-ups are answered."""
 
-    confirm_within: Duration = timedelta(hours=72)
+    confirm_within: Annotated[Duration, _CAN_BE_MET] = timedelta(hours=72)
     cool_down: Duration = timedelta(minutes=10)
     daily_cap: int = Field(3, ge=1)
     sign_ups_per_hour: int = Field(20, ge=1)  # from one network
     domain_sign_ups_per_hour: int = Field(300, ge=1)
     all_sign_ups_per_hour: int = Field(3000, ge=1)
     limits_storage: str = Field("", pattern=r"^$|^(rediss?|unix|redis\+unix)://\S+$")
-    min_form_time: Duration = timedelta(seconds=2)
-    answer_after: Duration = timedelta(milliseconds=50)
+    min_form_time: Annotated[Duration, _CAN_BE_WAITED] = timedelta(seconds=2)
+    answer_after: Annotated[Duration, _IS_BEARABLE] = timedelta(milliseconds=50)
     static_forms: Literal["accept", "ask"] = "accept"
     disposable: Literal["refuse", "allow"] = "refuse"
     refused_domains: tuple[str, ...] = ()
@@ -75,27 +79,6 @@ class Subscribing(Section):
             value.format(title="", site="")
         except (LookupError, ValueError, AttributeError):
             raise ValueError("of braces only {title} and {site} may stand in it; write {{ and }} for others") from None
-        return value
-
-    @field_validator("min_form_time")
-    @classmethod
-    def _can_be_waited(cls, value: timedelta) -> timedelta:
-        if value > _PATIENCE:
-            raise ValueError("nobody looks at a form for that long; write 5m at most")
-        return value
-
-    @field_validator("answer_after")
-    @classmethod
-    def _is_bearable(cls, value: timedelta) -> timedelta:
-        if value > _LONG:
-            raise ValueError("readers would think that nothing happens; write 2s at most")
-        return value
-
-    @field_validator("confirm_within")
-    @classmethod
-    def _can_be_met(cls, value: timedelta) -> timedelta:
-        if value < _A_MOMENT:
-            raise ValueError("no link could be pressed in time; write 1m at least, better some days")
         return value
 
     @field_validator("refused_domains")

@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from digest.domain.addresses import Address
 from digest.errors import InvalidAddress
@@ -40,6 +40,17 @@ def _as_typed(value: timedelta) -> str:
     unit = next((unit for unit, length in lengths.items() if seconds and seconds % length == 0), "s")
     number = f"{seconds / lengths[unit]:f}"  # to the microsecond, and never with an exponent
     return f"{number.rstrip('0').rstrip('.')}{unit}"
+
+
+def between(why: str, *, least: timedelta | None = None, most: timedelta | None = None) -> AfterValidator:
+    """A length of time that makes sense; `why` says what would come of any other, and what to write."""
+
+    def look_at(value: timedelta) -> timedelta:
+        if (least is not None and value < least) or (most is not None and value > most):
+            raise ValueError(why)
+        return value
+
+    return AfterValidator(look_at)
 
 
 def _web_address(value: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 
 from digest.domain.arrivals import Standing
 from digest.domain.cells import name_in
@@ -162,18 +161,8 @@ def said_in(words: str, cell: str) -> Standing | None:
 
 def is_set(cell: str) -> bool:
     """Whether a column of what has happened says that it has: also by a date nobody can read, or by a yes."""
-    if not cell:
-        return False
     text = normal(cell)
-    return text not in _UNSET and text not in _NO and not text.startswith("0000 00 00") and bool(text)
-
-
-def happened_at(cell: str) -> datetime | None:
-    """The moment in such a cell; None when it names none."""
-    try:
-        return moment_in(cell)
-    except UnclearDate:
-        return None
+    return text not in _UNSET and text not in _NO and not text.startswith("0000 00 00")
 
 
 def _is_date(cell: str) -> bool:

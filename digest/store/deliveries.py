@@ -277,9 +277,3 @@ def listed(
             reply=row.reply,
             settled_at=row.settled_at,
         )
-
-
-def subscription_of(tx: Connection, delivery_id: int) -> int | None:
-    """The subscription a delivery went to."""
-    found: int | None = tx.scalar(sa.select(deliveries.c.subscription_id).where(deliveries.c.id == delivery_id))
-    return found

@@ -94,8 +94,8 @@ def _read(path: Path) -> Iterator[io.BufferedReader]:
             yield file
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    # zipfile says NotImplementedError of a packing it does not know, and RuntimeError of a file with a password.
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    # zipfile raises RuntimeError of a file with a password, and a kind of it of a packing it does not know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         if type(error) is RuntimeError and "password" not in str(error) and "encrypted" not in str(error):
             raise
         raise UsageError(f"{path} cannot be unpacked: {error}") from None
